@@ -1,0 +1,5 @@
+//! A reverse proxy on localhost that holds the HubSpot credential so that nothing else has to.
+//!
+//! The map, in the order in which imports may point (down, never up).
+
+pub mod types;

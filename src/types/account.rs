@@ -1,0 +1,68 @@
+//! Names of accounts and the kinds of credential that an account can hold.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// The name of an account: `[a-z0-9][a-z0-9_-]{0,62}` and not all digits, since digits alone
+/// are a Hub ID wherever an account can be named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(Box<str>);
+
+/// Why a text is not an account name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "an account name has 1 to 63 characters of a-z, 0-9, `_` and `-`, starts with a letter or digit, and is not all digits"
+)]
+pub struct InvalidAccountName;
+
+impl AccountName {
+    /// The account that the environment alone, or the sandbox, makes.
+    pub fn default_name() -> Self {
+        Self("default".into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = InvalidAccountName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        let first = *text.as_bytes().first().ok_or(InvalidAccountName)?;
+        let starts_well = first.is_ascii_lowercase() || first.is_ascii_digit();
+        let all_digits = text.bytes().all(|b| b.is_ascii_digit());
+        if !starts_well || all_digits || text.len() > 63 || !text.bytes().all(legal) {
+            return Err(InvalidAccountName);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AccountName;
+
+    #[test]
+    fn only_names_that_cannot_be_mistaken_are_accepted() {
+        let longest = "a".repeat(63);
+        for good in ["a", "default", "acme-eu_2", "0a", longest.as_str()] {
+            assert!(good.parse::<AccountName>().is_ok(), "{good}");
+        }
+        let too_long = "a".repeat(64);
+        for bad in ["", "-a", "_a", "1234567", "Acme", "a b", "a/b", "é", too_long.as_str()] {
+            assert!(bad.parse::<AccountName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Time as something that is handed in, so that a test decides what time it is.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch, by the wall clock: a laptop's sleep counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime(pub u64);
+
+impl WallTime {
+    /// This time and `span` more; stops at the end of the range.
+    pub fn after(self, span: Duration) -> Self {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// How long until `later`; zero when it has passed.
+    pub fn until(self, later: WallTime) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
+/// Where the present time comes from.
+pub trait Clock: Send + Sync {
+    /// The wall-clock time now.
+    fn now(&self) -> WallTime;
+}
+
+/// A clock that is shared by all who ask.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's own clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> WallTime {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}

@@ -2,4 +2,6 @@
 //!
 //! The map, in the order in which imports may point (down, never up).
 
+pub mod upstream;
+pub mod deadline;
 pub mod types;

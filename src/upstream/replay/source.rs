@@ -1,0 +1,184 @@
+//! The one reader of a client's body, shared by all attempts to send it.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{BodyFailure, BodyLimits};
+use crate::upstream::hop_headers;
+
+pub(super) struct Source<B> {
+    inner: B,
+    limits: BodyLimits,
+    /// The attempt that may read.
+    attempt: u32,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    /// False once something went by without being kept.
+    rewindable: bool,
+    trailers: Option<HeaderMap>,
+    passed: u64,
+    ended: bool,
+    /// The present attempt has taken everything.
+    complete: bool,
+    failure: Option<BodyFailure>,
+    unread: Rc<Cell<bool>>,
+}
+
+impl<B> Source<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    pub(super) fn new(inner: B, limits: BodyLimits, unread: Rc<Cell<bool>>) -> Self {
+        Self {
+            inner,
+            limits,
+            attempt: 0,
+            kept: Vec::new(),
+            kept_bytes: 0,
+            rewindable: true,
+            trailers: None,
+            passed: 0,
+            ended: false,
+            complete: false,
+            failure: None,
+            unread,
+        }
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    pub(super) fn failure(&self) -> Option<BodyFailure> {
+        self.failure
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(super) fn set_complete(&mut self) {
+        self.complete = true;
+    }
+
+    pub(super) fn kept_parts(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn kept(&self, index: usize) -> Option<Bytes> {
+        self.kept.get(index).cloned()
+    }
+
+    pub(super) fn trailers(&self) -> Option<HeaderMap> {
+        self.trailers.clone()
+    }
+
+    pub(super) fn is_at_end(&self, trailers_sent: bool) -> bool {
+        if self.ended {
+            return trailers_sent || self.trailers.is_none();
+        }
+        self.inner.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let mut hint = self.inner.size_hint();
+        if self.passed > 0 {
+            // What is left of the stream says nothing of the kept prefix before it.
+            hint = hint
+                .exact()
+                .filter(|_| self.rewindable)
+                .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + self.passed));
+        }
+        hint
+    }
+
+    pub(super) fn rewind(&mut self) -> Option<u32> {
+        if !self.rewindable || self.failure.is_some() {
+            return None;
+        }
+        self.attempt += 1;
+        self.complete = false;
+        Some(self.attempt)
+    }
+
+    pub(super) fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        if let Some(failure) = self.failure {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            None => {
+                self.end();
+                return Poll::Ready(None);
+            }
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(Some(Err(self.fail(BodyFailure::Client)))),
+        };
+        let frame = match frame.into_data() {
+            Ok(data) => return Poll::Ready(Some(self.pass(data))),
+            Err(frame) => frame,
+        };
+        let Ok(mut trailers) = frame.into_trailers() else {
+            // No other kind of frame exists in HTTP/1.1 or HTTP/2 as hyper reads them.
+            return Poll::Ready(Some(Err(self.fail(BodyFailure::Client))));
+        };
+        hop_headers::remove_from_request_trailers(&mut trailers);
+        if self.limits.keep > 0 {
+            self.trailers = Some(trailers.clone());
+        }
+        self.end();
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn pass(&mut self, data: Bytes) -> Result<Frame<Bytes>, BodyFailure> {
+        self.passed += data.len() as u64;
+        if self.limits.accept.is_some_and(|limit| self.passed > limit) {
+            return Err(self.fail(BodyFailure::TooLarge));
+        }
+        self.keep(&data);
+        if self.inner.is_end_stream() {
+            self.end();
+        }
+        Ok(Frame::data(data))
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        if !self.rewindable {
+            return;
+        }
+        if self.kept_bytes + data.len() > self.limits.keep {
+            self.rewindable = false;
+            self.kept = Vec::new();
+            return;
+        }
+        self.kept_bytes += data.len();
+        self.kept.push(data.clone());
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.complete = true;
+        self.unread.set(false);
+    }
+
+    fn fail(&mut self, failure: BodyFailure) -> BodyFailure {
+        self.failure = Some(failure);
+        failure
+    }
+}

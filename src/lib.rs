@@ -2,6 +2,9 @@
 //!
 //! The map, in the order in which imports may point (down, never up).
 
+pub mod accounts;
+pub mod credential;
+pub mod oauth;
 pub mod upstream;
 pub mod deadline;
 pub mod types;

@@ -3,4 +3,6 @@
 pub mod account;
 pub mod clock;
 pub mod origin;
+pub mod refusal;
+pub mod request_id;
 pub mod secret;

@@ -1,0 +1,109 @@
+//! The published token, as each core reads it: no lock, no wait, no I/O.
+//!
+//! A core keeps its own copy of the header value, so that serving a request touches no memory
+//! that another core writes; one atomic read tells whether the copy is still the newest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::Credential;
+use super::schedule;
+use crate::types::clock::WallTime;
+use crate::types::secret::Secret;
+
+/// A token with the times that matter for its use.
+pub struct Token {
+    authorization: Secret,
+    times: schedule::Times,
+}
+
+impl Token {
+    /// A token that lives for `life` from `now`, to be refreshed `ahead` of its end.
+    pub fn new(token: &Secret, now: WallTime, life: Duration, ahead: Duration) -> Self {
+        let authorization = bearer(token);
+        Self { authorization, times: schedule::Times::of(now, life, ahead) }
+    }
+
+    /// A token without a known end.
+    pub fn unlimited(token: &Secret) -> Self {
+        Self { authorization: bearer(token), times: schedule::Times::UNLIMITED }
+    }
+
+    /// Whether its life has ended.
+    pub fn is_over(&self, now: WallTime) -> bool {
+        now >= self.times.over
+    }
+
+    fn header_value(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(self.authorization.expose()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+fn bearer(token: &Secret) -> Secret {
+    Secret::new(["Bearer ", token.expose()].concat())
+}
+
+/// What a core holds of one account's credential.
+pub struct HotToken {
+    credential: Arc<Credential>,
+    generation: u64,
+    copy: Option<(HeaderValue, schedule::Times)>,
+}
+
+/// The state of the token at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    Fresh,
+    /// Good, but its refresh should begin.
+    Stale,
+    /// To be used only when no newer one can be had.
+    Expired,
+    /// There is none, or its life is over.
+    Missing,
+}
+
+impl HotToken {
+    /// A copy to be filled at the first use.
+    pub fn new(credential: Arc<Credential>) -> Self {
+        Self { credential, generation: 0, copy: None }
+    }
+
+    /// The account's credential.
+    pub fn credential(&self) -> &Arc<Credential> {
+        &self.credential
+    }
+
+    /// The generation of the copy.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes over what has been published since, and says how the token stands at `now`.
+    pub fn freshness(&mut self, now: impl FnOnce() -> WallTime) -> Freshness {
+        let newest = self.credential.generation();
+        if newest != self.generation {
+            self.copy_newest(newest);
+        }
+        match &self.copy {
+            None => Freshness::Missing,
+            Some((_, times)) if times.is_unlimited() => Freshness::Fresh,
+            Some((_, times)) => times.freshness(now()),
+        }
+    }
+
+    /// The value of the `Authorization` header, marked as sensitive.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        self.copy.as_ref().map(|(value, _)| value.clone())
+    }
+
+    fn copy_newest(&mut self, newest: u64) {
+        // The token is stored before the generation is counted, so this one is at least as new.
+        let token = self.credential.current.load();
+        self.copy = token.as_ref().and_then(|t| Some((t.header_value()?, t.times)));
+        self.generation = newest;
+    }
+}

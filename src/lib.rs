@@ -4,7 +4,7 @@
 
 pub mod accounts;
 pub mod credential;
-pub mod oauth;
-pub mod upstream;
 pub mod deadline;
+pub mod oauth;
 pub mod types;
+pub mod upstream;

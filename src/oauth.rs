@@ -194,8 +194,8 @@ async fn read_bounded(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>
 }
 
 fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| TokenError::Malformed("it is not the JSON of a token"))?;
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|_| TokenError::Malformed("it is not the JSON of a token"))?;
     let access_token =
         answer.access_token.ok_or(TokenError::Malformed("it holds no access_token"))?;
     if !is_legal_token(access_token.expose()) {
@@ -279,10 +279,22 @@ mod tests {
         let cases: &[(u16, &str, &str)] = &[
             (400, r#"{"error":"invalid_grant"}"#, "HubSpot refused the refresh token"),
             (400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, "HubSpot refused the refresh token"),
-            (401, r#"{"error":"invalid_client"}"#, "HubSpot refused the client id or the client secret"),
-            (400, r#"{"status":"BAD_CLIENT_ID"}"#, "HubSpot refused the client id or the client secret"),
+            (
+                401,
+                r#"{"error":"invalid_client"}"#,
+                "HubSpot refused the client id or the client secret",
+            ),
+            (
+                400,
+                r#"{"status":"BAD_CLIENT_ID"}"#,
+                "HubSpot refused the client id or the client secret",
+            ),
             (400, "<html>", "the token endpoint answered 400 Bad Request"),
-            (429, r#"{"error":"invalid_grant"}"#, "the token endpoint answered 429 Too Many Requests"),
+            (
+                429,
+                r#"{"error":"invalid_grant"}"#,
+                "the token endpoint answered 429 Too Many Requests",
+            ),
             (503, "", "the token endpoint answered 503 Service Unavailable"),
         ];
         for (status, body, expected) in cases {
@@ -293,10 +305,18 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_usable_token_is_refused() {
-        for body in ["", "[]", "{}", r#"{"access_token":""}"#, "{\"access_token\":\"a\\nb\"}", r#"{"access_token":7}"#] {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"access_token":""}"#,
+            "{\"access_token\":\"a\\nb\"}",
+            r#"{"access_token":7}"#,
+        ] {
             assert!(matches!(issued(body.as_bytes()), Err(TokenError::Malformed(_))), "{body}");
         }
-        let token = issued(br#"{"access_token":"t","refresh_token":"","expires_in":60,"new":1}"#).unwrap();
+        let token =
+            issued(br#"{"access_token":"t","refresh_token":"","expires_in":60,"new":1}"#).unwrap();
         assert_eq!(token.access_token.expose(), "t");
         assert!(token.refresh_token.is_none());
     }

@@ -153,8 +153,12 @@ impl Upstream {
                     H2Checkout::Connection(exchange) => {
                         let reused = exchange.reused && !fresh_only;
                         match self.over_http2(exchange, outgoing).await {
-                            Ok((answer, lease)) => return Ok(http2_answer(answer, lease, in_flight)),
-                            Err((unsent, spare)) => outgoing = second_attempt(unsent, spare, reused)?,
+                            Ok((answer, lease)) => {
+                                return Ok(http2_answer(answer, lease, in_flight));
+                            }
+                            Err((unsent, spare)) => {
+                                outgoing = second_attempt(unsent, spare, reused)?
+                            }
                         }
                         // HTTP/1.1 gives a connection that is surely fresh.
                         (fresh_only, use_http1) = (true, true);

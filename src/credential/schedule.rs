@@ -23,11 +23,8 @@ pub(super) struct Times {
 }
 
 impl Times {
-    pub(super) const UNLIMITED: Self = Self {
-        stale: WallTime(u64::MAX),
-        expired: WallTime(u64::MAX),
-        over: WallTime(u64::MAX),
-    };
+    pub(super) const UNLIMITED: Self =
+        Self { stale: WallTime(u64::MAX), expired: WallTime(u64::MAX), over: WallTime(u64::MAX) };
 
     /// `ahead` is capped at a third of the life, and the reserve before the end at a tenth.
     pub(super) fn of(now: WallTime, life: Duration, ahead: Duration) -> Self {
@@ -44,14 +41,15 @@ impl Times {
     }
 
     pub(super) fn freshness(&self, now: WallTime) -> Freshness {
-        if now < self.stale {
-            Freshness::Fresh
-        } else if now < self.expired {
-            Freshness::Stale
-        } else if now < self.over {
-            Freshness::Expired
-        } else {
+        // From the end: with no time ahead, a token is still fresh when it becomes expired.
+        if now >= self.over {
             Freshness::Missing
+        } else if now >= self.expired {
+            Freshness::Expired
+        } else if now >= self.stale {
+            Freshness::Stale
+        } else {
+            Freshness::Fresh
         }
     }
 }
@@ -82,7 +80,19 @@ mod tests {
         let start = WallTime(5 * SECOND);
         let cases = [
             // life, ahead, then the standing at seconds after the start
-            (1800, 300, &[(0, Fresh), (1499, Fresh), (1500, Stale), (1789, Stale), (1790, Expired), (1799, Expired), (1800, Missing)][..]),
+            (
+                1800,
+                300,
+                &[
+                    (0, Fresh),
+                    (1499, Fresh),
+                    (1500, Stale),
+                    (1789, Stale),
+                    (1790, Expired),
+                    (1799, Expired),
+                    (1800, Missing),
+                ][..],
+            ),
             (30, 300, &[(19, Fresh), (20, Stale), (26, Stale), (27, Expired), (30, Missing)]),
             (10, 0, &[(8, Fresh), (9, Expired), (10, Missing)]),
         ];

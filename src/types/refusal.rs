@@ -38,8 +38,13 @@ pub enum Refusal {
     /// What failed on the way.
     UpstreamUnreachable(String),
     /// `repeatable`: the request cannot have changed anything.
-    UpstreamClosed { what: &'static str, repeatable: bool },
-    UpstreamTimeout { repeatable: bool },
+    UpstreamClosed {
+        what: &'static str,
+        repeatable: bool,
+    },
+    UpstreamTimeout {
+        repeatable: bool,
+    },
 }
 
 impl Refusal {

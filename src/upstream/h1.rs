@@ -201,8 +201,7 @@ impl H1Connection {
         match self.sender.try_send_request(request).await {
             Ok(answer) => {
                 let pool = Rc::clone(pool);
-                let lease =
-                    H1Lease { pool, connection: Some(self), progress, answered: false };
+                let lease = H1Lease { pool, connection: Some(self), progress, answered: false };
                 Ok((answer, lease))
             }
             Err(mut failed) => Err(self.explain(failed.take_message(), failed.error(), &progress)),

@@ -245,7 +245,8 @@ impl H2Exchange {
         let ends = body.is_end_stream();
         let sent = self.sender.send_request(Request::from_parts(head, ()), ends);
         let (answer, stream) = sent.map_err(|_| Unsent::NoAnswer { sent: false })?;
-        let answer = if ends { answer.await } else { answer_while_sending(answer, stream, body).await };
+        let answer =
+            if ends { answer.await } else { answer_while_sending(answer, stream, body).await };
         match answer {
             Ok(answer) => Ok((answer, self.lease)),
             Err(error) => Err(explain(&error, &progress)),

@@ -16,7 +16,9 @@ pub enum TlsSetupError {
     CaFile { path: PathBuf, source: io::Error },
     #[error("{} holds no certificate in PEM form", path.display())]
     NoCertificate { path: PathBuf },
-    #[error("this machine has no trusted root certificates: install ca-certificates, or set SSL_CERT_FILE or upstream.ca_file")]
+    #[error(
+        "this machine has no trusted root certificates: install ca-certificates, or set SSL_CERT_FILE or upstream.ca_file"
+    )]
     NoRoots,
     #[error("TLS is not available: {0}")]
     Protocol(rustls::Error),

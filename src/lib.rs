@@ -6,5 +6,7 @@ pub mod accounts;
 pub mod credential;
 pub mod deadline;
 pub mod oauth;
+
+pub mod config;
 pub mod types;
 pub mod upstream;

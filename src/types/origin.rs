@@ -28,6 +28,11 @@ pub enum InvalidOrigin {
 }
 
 impl Origin {
+    /// HubSpot's API.
+    pub fn hubspot_api() -> Self {
+        Self { scheme: Scheme::HTTPS, authority: Authority::from_static("api.hubapi.com") }
+    }
+
     /// Whether connections to it are encrypted.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS

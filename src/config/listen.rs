@@ -1,0 +1,136 @@
+//! Entries of `server.listen`.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use super::error::shown;
+
+/// One entry of `server.listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `localhost:PORT`: 127.0.0.1 and ::1 on the same port.
+    Localhost(u16),
+    /// `IP:PORT`; loopback only.
+    Address(SocketAddr),
+}
+
+const FORMS: &str = "an entry is `localhost:PORT` or a loopback `IP:PORT`, such as `localhost:8787`, `127.0.0.1:8787` or `[::1]:8787`";
+
+/// All entries; the error is what is wrong with which.
+pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
+    let mut parsed: Vec<Listen> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let listen = parse_entry(entry)?;
+        if let Some(earlier) = parsed.iter().find(|earlier| earlier.overlaps(&listen)) {
+            return Err(format!("`{earlier}` and `{listen}` are the same address: remove one"));
+        }
+        parsed.push(listen);
+    }
+    if parsed.is_empty() {
+        return Err(format!("the list is empty: {FORMS}"));
+    }
+    Ok(parsed)
+}
+
+fn parse_entry(entry: &str) -> Result<Listen, String> {
+    let name = shown(entry, "an entry");
+    if entry.starts_with("unix:") {
+        return Err(format!("{name} is a Unix socket, which is not supported: {FORMS}"));
+    }
+    if let Some(port) = port(entry.strip_prefix(':').unwrap_or(entry)) {
+        return Err(format!("{name} names no host: write `localhost:{port}`"));
+    }
+    if let Ok(address) = entry.parse::<SocketAddr>() {
+        if address.ip().is_loopback() {
+            return Ok(Listen::Address(address));
+        }
+        return Err(format!(
+            "{name} is not a loopback address, and whoever reaches the proxy acts with your HubSpot token: write `localhost:{}`",
+            address.port()
+        ));
+    }
+    if let Ok(ip) = entry.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Err(format!("{name} names no port: write `{}`", SocketAddr::new(ip, 8787)));
+    }
+    match entry.split_once(':').unwrap_or((entry, "")) {
+        (host, rest) if host.eq_ignore_ascii_case("localhost") => match (port(rest), rest) {
+            (Some(port), _) => Ok(Listen::Localhost(port)),
+            (None, "") => Err(format!("{name} names no port: write `localhost:8787`")),
+            (None, _) => Err(format!("{name} has no port from 0 to 65535: {FORMS}")),
+        },
+        _ => Err(format!("{name} is not an address to listen on: {FORMS}")),
+    }
+}
+
+/// Digits only: `u16` itself would accept a sign.
+fn port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+impl Listen {
+    /// Whether both would take the same port; 0 is any free one, so only a repetition counts.
+    fn overlaps(&self, other: &Self) -> bool {
+        let within = |port: u16, address: &SocketAddr| {
+            let localhost = ["127.0.0.1", "::1"].map(|ip| ip.parse::<IpAddr>().ok());
+            port != 0 && address.port() == port && localhost.contains(&Some(address.ip()))
+        };
+        match (self, other) {
+            (Self::Localhost(port), Self::Address(address))
+            | (Self::Address(address), Self::Localhost(port)) => within(*port, address),
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Localhost(port) => write!(f, "localhost:{port}"),
+            Self::Address(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Listen, parse};
+
+    #[test]
+    fn loopback_addresses_of_both_families_are_accepted() {
+        let entries = ["localhost:8787", "LOCALHOST:0", "127.0.0.1:9", "127.5.0.1:9", "[::1]:8"];
+        let parsed = parse(&entries.map(str::to_owned)).unwrap();
+        assert_eq!(parsed[0], Listen::Localhost(8787));
+        let shown: Vec<String> = parsed.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["localhost:8787", "localhost:0", "127.0.0.1:9", "127.5.0.1:9", "[::1]:8"]
+        );
+    }
+
+    #[test]
+    fn each_mistake_has_its_mend() {
+        let cases: [(&[&str], &str); 15] = [
+            (&[], "the list is empty"),
+            (&["8787"], "`8787` names no host: write `localhost:8787`"),
+            (&[":8787"], "write `localhost:8787`"),
+            (&["localhost"], "names no port: write `localhost:8787`"),
+            (&["127.0.0.1"], "names no port: write `127.0.0.1:8787`"),
+            (&["::1"], "names no port: write `[::1]:8787`"),
+            (&["localhost:99999"], "no port from 0 to 65535"),
+            (&["localhost:+1"], "no port from 0 to 65535"),
+            (&["0.0.0.0:8787"], "acts with your HubSpot token: write `localhost:8787`"),
+            (&["[::]:1"], "is not a loopback address"),
+            (&["192.168.1.5:1"], "is not a loopback address"),
+            (&["unix:/run/x.sock"], "which is not supported: an entry is `localhost:PORT`"),
+            (&["example.com:80"], "is not an address to listen on"),
+            (&["localhost:1", "localhost:1"], "`localhost:1` and `localhost:1` are the same"),
+            (&["[::1]:1", "localhost:1"], "`[::1]:1` and `localhost:1` are the same"),
+        ];
+        for (entries, expected) in cases {
+            let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
+            let error = parse(&entries).unwrap_err();
+            assert!(error.contains(expected), "{entries:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where the configuration file is looked for, and what a path in it is relative to.
+
+use std::path::{Path, PathBuf};
+
+/// The name of the file wherever it is looked for.
+const FILE_NAME: &str = "proxy.toml";
+
+/// The folders that loading depends on; a test hands in its own.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// Relative paths of flags and the environment start here, and `proxy.toml` is looked for here.
+    pub current: PathBuf,
+    /// The user's configuration folder for this program, where the platform has one.
+    pub config: Option<PathBuf>,
+    /// What `~/` stands for.
+    pub home: Option<PathBuf>,
+}
+
+/// A configuration file that is to be read.
+pub(super) struct Candidate {
+    pub path: PathBuf,
+    /// How it is named in messages.
+    pub shown: String,
+    /// Named by `--config`; then it has to exist, and its owner is the user's own decision.
+    pub named: bool,
+}
+
+/// What relative paths in one source of settings are relative to.
+#[derive(Clone, Copy)]
+pub(super) struct Base<'a> {
+    pub folder: &'a Path,
+    pub home: Option<&'a Path>,
+}
+
+impl Folders {
+    /// The folders of this process, as its platform has them.
+    pub fn of_process() -> Self {
+        let project = directories::ProjectDirs::from("", "", "hubspot-proxy");
+        let base = directories::BaseDirs::new();
+        Self {
+            // Without a current folder, relative paths are left for the system to refuse.
+            current: std::env::current_dir().unwrap_or_default(),
+            config: project.map(|dirs| dirs.config_dir().to_owned()),
+            home: base.map(|dirs| dirs.home_dir().to_owned()),
+        }
+    }
+
+    /// The files to try, the first that exists being the one.
+    pub(super) fn candidates(&self, config_flag: Option<&Path>) -> Vec<Candidate> {
+        if let Some(path) = config_flag {
+            let shown = path.display().to_string();
+            return vec![Candidate { path: self.current.join(path), shown, named: true }];
+        }
+        let here = Candidate {
+            path: self.current.join(FILE_NAME),
+            shown: FILE_NAME.to_owned(),
+            named: false,
+        };
+        let users = self.config.iter().map(|folder| {
+            let path = folder.join(FILE_NAME);
+            Candidate { shown: path.display().to_string(), path, named: false }
+        });
+        std::iter::once(here).chain(users).collect()
+    }
+
+    /// The base of paths in flags and in the environment.
+    pub(super) fn base(&self) -> Base<'_> {
+        Base { folder: &self.current, home: self.home.as_deref() }
+    }
+
+    /// The base of paths in the file at `path`.
+    pub(super) fn base_of<'a>(&'a self, path: &'a Path) -> Base<'a> {
+        Base { folder: path.parent().unwrap_or(&self.current), home: self.home.as_deref() }
+    }
+}
+
+impl Base<'_> {
+    /// `text` as a path: `~/` is the home folder, and a relative path starts at this base.
+    pub(super) fn resolve(&self, text: &str) -> PathBuf {
+        match (text.strip_prefix("~/"), self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.folder.join(text),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Loading as a whole, from real files and an environment of the test's own.
 
 mod environment;
+mod example;
 mod mistakes;
 
 use std::path::PathBuf;

@@ -171,6 +171,39 @@ fn a_file_that_others_can_write_is_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_strangers_file_is_used_only_when_it_is_named() {
+    let mut start = Start::with_file(ACCOUNT);
+    // Only root can give a file away; for anybody else there is nothing to try here.
+    if std::os::unix::fs::chown(start.path("here/proxy.toml"), Some(4711), None).is_err() {
+        return;
+    }
+    let error = start.error();
+    assert!(error.contains("belongs to another user"), "{error}");
+    assert!(error.contains("name it with `--config"), "{error}");
+    start.config_flag = Some("proxy.toml".into());
+    start.config();
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused() {
+    let error = Start::with_file(&"#".repeat(1024 * 1024 + 1)).error();
+    assert!(error.contains("larger than a configuration file can be (1024 KiB)"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_in_the_file_the_answer_is_a_configuration_or_one_line(
+        key in "[a-z_.]{0,12}|server\\.[a-z]{1,9}|accounts\\.a\\.[a-z_]{1,9}|\\PC{0,9}",
+        value in "[0-9]{1,4}|\"\\PC{0,9}\"|\\{ [a-z]{1,7} = \\PC{0,9} \\}|\\PC{0,9}",
+    ) {
+        if let Err(error) = Start::with_file(&format!("{key} = {value}\n{ACCOUNT}")).load() {
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+}
+
 #[test]
 fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let file = format!(

@@ -41,6 +41,14 @@ fn a_variable_is_read_when_it_is_set_and_not_empty() {
 }
 
 #[test]
+fn the_environment_of_the_process_is_the_real_one() {
+    // Cargo sets it for each test.
+    let secret = SecretRef::Env("CARGO_PKG_NAME".to_owned()).read(&Environment::of_process());
+    assert_eq!(secret.unwrap().expose(), "hubspot-proxy");
+    assert_eq!(format!("{:?}", Environment::of_process()), "Environment(..)");
+}
+
+#[test]
 fn a_file_is_read_without_the_newline_at_its_end() {
     for content in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("{TOKEN}\r\n")] {
         let (_folder, path) = file(&content, 0o600);

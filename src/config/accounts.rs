@@ -32,14 +32,14 @@ fn account(
     mentioned: &Place,
 ) -> Result<AccountConfig, ConfigError> {
     let path = |key: &str| format!("accounts.{name}.{key}");
-    let types = TYPES.map(|(kind, _)| format!("`\"{kind}\"`")).join(" or ");
+    let types = TYPES.map(|(kind, _)| format!("`type = \"{kind}\"`")).join(" or ");
     let Some((kind, place)) = layer.take_text(&path("type")) else {
-        let problem = format!("account `{name}` has no type: write `type = ` and {types}");
+        let problem = format!("account `{name}` has no type: write {types}");
         return Err(ConfigError::at(mentioned, problem));
     };
     let Some((kind, needed)) = TYPES.iter().find(|(known, _)| *known == kind) else {
         let kind = shown(&kind, "this");
-        let problem = format!("{kind} is no type of account: `accounts.{name}.type` is {types}");
+        let problem = format!("{kind} is no type that account `{name}` can have: write {types}");
         return Err(ConfigError::at(&place, problem));
     };
     let foreign = TYPES.iter().flat_map(|(_, keys)| *keys).filter(|key| !needed.contains(key));
@@ -55,7 +55,7 @@ fn account(
     let missing = |key: &str| {
         let example = super::keys::find(&["accounts", "NAME", key]).map_or("", |key| key.example);
         let problem = format!(
-            "account `{name}` of type `{kind}` has no `{key}`: write such as `{key} = {example}` into `[accounts.{name}]`"
+            "account `{name}` of type `{kind}` has no `{key}`: add one to `[accounts.{name}]`, such as `{key} = {example}`"
         );
         ConfigError::at(&place, problem)
     };

@@ -121,19 +121,19 @@ fn each_mistake_in_an_account_names_account_and_key() {
     let cases = [
         (
             "",
-            "line 1: account `a` has no type: write `type = ` and `\"oauth\"` or `\"access_token\"`",
+            "line 1: account `a` has no type: write `type = \"oauth\"` or `type = \"access_token\"`",
         ),
         (token, "line 1: account `a` has no type"),
         (
             "type = \"outh\"",
-            "`outh` is no type of account: `accounts.a.type` is `\"oauth\"` or `\"access_token\"`",
+            "`outh` is no type that account `a` can have: write `type = \"oauth\"` or",
         ),
         ("type = \"access_token\"", "account `a` of type `access_token` has no `token`"),
         ("type = \"oauth\"", "account `a` of type `oauth` has no `client_id`"),
         ("type = \"oauth\"\nclient_id = \"c\"", "has no `client_secret`"),
         (
             "type = \"oauth\"\nclient_id = \"c\"\nclient_secret = { env = \"S\" }",
-            "has no `refresh_token`: write such as `refresh_token = {",
+            "has no `refresh_token`: add one to `[accounts.a]`, such as `refresh_token = {",
         ),
         (
             "type = \"oauth\"\ntoken = { env = \"T\" }",

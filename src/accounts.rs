@@ -2,6 +2,8 @@
 //!
 //! Immutable once built; a change of accounts is a new registry.
 
+pub mod open;
+
 use std::sync::Arc;
 
 use crate::credential::Credential;

@@ -27,6 +27,7 @@ use crate::types::account::AccountName;
 use crate::types::origin::Origin;
 use layers::{Layer, Value};
 
+pub use duration::parse_flag as parse_duration;
 pub use env::Environment;
 pub use error::{ConfigError, Place};
 pub use listen::Listen;

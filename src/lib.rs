@@ -2,11 +2,12 @@
 //!
 //! The map, in the order in which imports may point (down, never up).
 
+pub mod pipeline;
 pub mod accounts;
 pub mod credential;
-pub mod deadline;
 pub mod oauth;
-
-pub mod config;
-pub mod types;
 pub mod upstream;
+pub mod telemetry;
+pub mod config;
+pub mod deadline;
+pub mod types;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod clock;
 pub mod origin;
+pub mod path;
 pub mod refusal;
 pub mod request_id;
 pub mod secret;

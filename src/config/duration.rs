@@ -23,6 +23,13 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(Duration::from_millis(millis))
 }
 
+/// As [`parse`], for a flag; the error says what a duration looks like.
+pub fn parse_flag(text: &str) -> Result<Duration, &'static str> {
+    parse(text).filter(|duration| !duration.is_zero()).ok_or(
+        "a duration is a number with a unit and more than nothing, such as 30m, 90s or 500ms",
+    )
+}
+
 /// The duration as it would be written.
 pub(super) fn show(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

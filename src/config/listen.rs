@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use super::error::shown;
 
@@ -80,6 +81,14 @@ impl Listen {
             | (Self::Address(address), Self::Localhost(port)) => within(*port, address),
             (one, other) => one == other,
         }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(entry: &str) -> Result<Self, String> {
+        parse_entry(entry)
     }
 }
 

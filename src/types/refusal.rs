@@ -24,7 +24,10 @@ pub enum Refusal {
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
     NotFound,
-    MethodNotAllowed,
+    /// What the path takes: the value of `Allow` (RFC 9110, section 15.5.6).
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     /// The limit in bytes.
     PayloadTooLarge(u64),
     HeadersTooLarge,
@@ -60,7 +63,7 @@ impl Refusal {
             Self::OriginNotAllowed(_) => "origin-not-allowed",
             Self::CredentialPathBlocked => "credential-path-blocked",
             Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
+            Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::PayloadTooLarge(_) => "payload-too-large",
             Self::HeadersTooLarge => "headers-too-large",
             Self::NeedsLogin(..) => "needs-login",
@@ -86,7 +89,7 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NeedsLogin(..)
@@ -114,7 +117,7 @@ impl Refusal {
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy: {what}."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
             Self::NotFound => "There is nothing at this local path of the proxy.".to_owned(),
-            Self::MethodNotAllowed => "The proxy does not forward TRACE and CONNECT, and its local paths answer GET and HEAD only.".to_owned(),
+            Self::MethodNotAllowed { .. } => "The proxy does not forward TRACE and CONNECT, and its local paths answer GET and HEAD only.".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body is larger than server.max_body_size ({limit} bytes)."),
             Self::HeadersTooLarge => "The request's headers are larger than server.max_header_size, or more than server.max_headers.".to_owned(),
             Self::NeedsLogin(account, what) => format!("Account {account} needs a new login: {what}."),
@@ -170,7 +173,7 @@ mod tests {
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),
             (Refusal::NotFound, "not-found", 404, false),
-            (Refusal::MethodNotAllowed, "method-not-allowed", 405, false),
+            (Refusal::MethodNotAllowed { allow: "GET" }, "method-not-allowed", 405, false),
             (Refusal::PayloadTooLarge(1), "payload-too-large", 413, false),
             (Refusal::HeadersTooLarge, "headers-too-large", 431, false),
             (Refusal::NeedsLogin(acme.clone(), ""), "needs-login", 503, false),

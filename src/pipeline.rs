@@ -1,0 +1,208 @@
+//! The way of a request, stage by stage: gate, route, policy, authorize, forward, response.
+//!
+//! One [`Pipeline`] a core; nothing in it is shared with another core but what is immutable. It
+//! knows no sockets: `server` hands it requests and sends what it returns. The only place that
+//! turns a [`Refusal`] into an answer is here.
+
+pub mod authorize;
+pub mod exchange;
+mod forward;
+pub mod gate;
+mod policy;
+pub mod response;
+mod route;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
+use hyper::body::{Body, Incoming};
+use tracing::{debug, error};
+
+use crate::accounts::Accounts;
+use crate::credential::hot::{Freshness, HotToken};
+use crate::types::clock::SharedClock;
+use crate::types::refusal::Refusal;
+use crate::types::request_id::RequestIds;
+use crate::upstream::Upstream;
+use crate::upstream::answer::AnswerBody;
+use exchange::{Activity, Exchange};
+use gate::{Entrance, HeadLimits};
+use response::body::ResponseBody;
+use route::{Destination, Route};
+
+/// What of the configuration the stages need.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub head_limits: HeadLimits,
+    /// Bytes; `None` is no limit.
+    pub max_body_size: Option<u64>,
+    /// Bytes of a request body kept for a second attempt.
+    pub replay_buffer: usize,
+    /// Whether answers carry `X-HubSpot-Proxy`.
+    pub response_header: bool,
+    /// Whether each request is logged.
+    pub log_requests: bool,
+}
+
+/// The proxy's own paths: `/_proxy/` and `/favicon.ico`.
+pub trait LocalPaths {
+    /// Answers a request for `path`, which is in its decoded form.
+    fn answer(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Refusal>;
+}
+
+/// The stages of one core.
+pub struct Pipeline {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) upstream: Rc<Upstream>,
+    local: Box<dyn LocalPaths>,
+    tokens: RefCell<Vec<HotToken>>,
+    clock: SharedClock,
+    ids: RequestIds,
+}
+
+/// An answer whose body is not yet tied to its exchange.
+enum Answer {
+    Upstream(Response<AnswerBody>),
+    Own(Response<Bytes>),
+}
+
+impl Pipeline {
+    /// The stages over one core's `upstream`.
+    pub fn new(
+        settings: Settings,
+        accounts: Arc<Accounts>,
+        upstream: Rc<Upstream>,
+        local: Box<dyn LocalPaths>,
+        clock: SharedClock,
+    ) -> Rc<Self> {
+        let tokens = accounts.all().iter().map(|a| HotToken::new(Arc::clone(&a.credential)));
+        let tokens = RefCell::new(tokens.collect());
+        let ids = RequestIds::new();
+        Rc::new(Self { settings, accounts, upstream, local, tokens, clock, ids })
+    }
+
+    /// Serves one request. Never fails: what goes wrong is an answer.
+    pub async fn handle(
+        &self,
+        entrance: Entrance,
+        activity: Rc<Activity>,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let (head, body) = request.into_parts();
+        let mut exchange = Exchange::begin(self.ids.next(), activity, !body.is_end_stream());
+        if self.settings.log_requests {
+            exchange.keep_record(&head.method, head.uri.path());
+        }
+        let to_browser = gate::browser::is_browser(&head.headers);
+        let version = head.version;
+        let mut account = None;
+        let outcome = {
+            let serving = self.serve(entrance, head, body, &mut exchange, &mut account);
+            without_panic(serving).await
+        };
+        let answer = outcome.unwrap_or_else(|refusal| {
+            debug!(id = %exchange.id, code = refusal.code(), "refused");
+            Answer::Own(response::refusal::response(&refusal, &exchange.id))
+        });
+        self.finish(answer, exchange, account, version, to_browser)
+    }
+
+    /// The stages in their order.
+    async fn serve(
+        &self,
+        entrance: Entrance,
+        mut head: Parts,
+        body: Incoming,
+        exchange: &mut Exchange,
+        served_account: &mut Option<usize>,
+    ) -> Result<Answer, Refusal> {
+        gate::admit(&head, entrance, self.settings.head_limits)?;
+        let Destination { account, target } = match route::choose(&mut head, &self.accounts)? {
+            Route::Upstream(destination) => destination,
+            Route::Local(path) => return self.local.answer(&head.method, &path).map(Answer::Own),
+        };
+        *served_account = Some(account);
+        exchange.serves(&self.accounts.all()[account].name);
+        policy::check(&head.method, target.path())?;
+        authorize::clean_headers(&mut head.headers);
+        let target = authorize::clean_target(target);
+        authorize::set_authorization(self, account, &mut head.headers).await?;
+        let destination = Destination { account, target };
+        let unread = exchange.unread();
+        let mut answer = forward::send(self, head, body, destination, unread).await?;
+        response::filter(answer.headers_mut());
+        Ok(Answer::Upstream(answer))
+    }
+
+    fn finish(
+        &self,
+        answer: Answer,
+        mut exchange: Exchange,
+        account: Option<usize>,
+        version: Version,
+        to_browser: bool,
+    ) -> Response<ResponseBody> {
+        let id = exchange.id;
+        // The exchange goes with the body and ends when that is through.
+        let body_unread = version < Version::HTTP_2 && exchange.unread().get();
+        let mut response = match answer {
+            Answer::Own(answer) => {
+                exchange.answered(answer.status());
+                answer.map(|bytes| ResponseBody::own(bytes, exchange))
+            }
+            Answer::Upstream(answer) => {
+                exchange.answered(answer.status());
+                answer.map(|body| ResponseBody::upstream(body, exchange))
+            }
+        };
+        *response.version_mut() = Version::HTTP_11;
+        let headers = response.headers_mut();
+        if self.settings.response_header {
+            let account = account.map(|index| self.accounts.all()[index].name.as_str());
+            response::add_proxy_header(headers, &id, account);
+        }
+        if to_browser {
+            response::add_sandboxing_headers(headers);
+        }
+        if body_unread {
+            // Answered before the client has sent everything: what follows is read and dropped,
+            // and a further request on this connection could not be found behind it.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// How an account's token stands, and the token.
+    pub(crate) fn token(&self, account: usize) -> (Freshness, Option<HeaderValue>) {
+        let token = &mut self.tokens.borrow_mut()[account];
+        let freshness = token.freshness(|| self.clock.now());
+        (freshness, token.authorization())
+    }
+
+    /// The generation of the token that [`Self::token`] returned last.
+    pub(crate) fn generation(&self, account: usize) -> u64 {
+        self.tokens.borrow()[account].generation()
+    }
+}
+
+/// A fault of ours costs one request, not its connection's other requests.
+async fn without_panic<T>(serving: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let mut serving = pin!(serving);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))).unwrap_or_else(|_| {
+            error!("a request failed inside the proxy: please report this as a bug");
+            Poll::Ready(Err(Refusal::Internal))
+        })
+    })
+    .await
+}

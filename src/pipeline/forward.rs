@@ -1,0 +1,75 @@
+//! Fifth stage: the request goes to the upstream and its answer comes back.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{Method, Response, Uri};
+use hyper::body::{Body, Incoming};
+
+use super::Pipeline;
+use super::route::Destination;
+use crate::types::refusal::Refusal;
+use crate::upstream::answer::AnswerBody;
+use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
+use crate::upstream::{Outgoing, SendFailure};
+
+/// Sends the request. `unread` is true until the client has sent its whole body.
+pub async fn send(
+    pipeline: &Pipeline,
+    mut head: Parts,
+    body: Incoming,
+    destination: Destination,
+    unread: Rc<Cell<bool>>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let limits = body_limits(pipeline, destination.account);
+    check_announced_size(&head, limits.accept)?;
+    let body = match body.is_end_stream() {
+        true => RequestBody::empty(),
+        false => RequestBody::streaming(body, limits, unread),
+    };
+    let method = head.method.clone();
+    head.uri = Uri::from(destination.target);
+    let sent = pipeline.upstream.send(Outgoing { head, body }).await;
+    sent.map_err(|failure| refusal(failure, &method, limits.accept))
+}
+
+/// A body is kept for a second attempt only where a second attempt can come about.
+fn body_limits(pipeline: &Pipeline, account: usize) -> BodyLimits {
+    let refreshable = pipeline.accounts.all()[account].credential.can_refresh();
+    let keep = if refreshable { pipeline.settings.replay_buffer } else { 0 };
+    BodyLimits { keep, accept: pipeline.settings.max_body_size }
+}
+
+fn check_announced_size(head: &Parts, limit: Option<u64>) -> Result<(), Refusal> {
+    let Some(limit) = limit else { return Ok(()) };
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    match announced {
+        Some(announced) if limit < announced => Err(Refusal::PayloadTooLarge(limit)),
+        _ => Ok(()),
+    }
+}
+
+fn refusal(failure: SendFailure, method: &Method, limit: Option<u64>) -> Refusal {
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match failure {
+        SendFailure::Unreachable(why) => Refusal::UpstreamUnreachable(why.to_string()),
+        SendFailure::Closed { sent } => Refusal::UpstreamClosed {
+            what: "it closed the connection before it answered",
+            repeatable: safe || !sent,
+        },
+        SendFailure::NotHttp => {
+            Refusal::UpstreamClosed { what: "what it sent is not an HTTP answer", repeatable: safe }
+        }
+        SendFailure::TimedOut { sent } => Refusal::UpstreamTimeout { repeatable: safe || !sent },
+        SendFailure::Overloaded => Refusal::Overloaded,
+        SendFailure::RequestBody(BodyFailure::TooLarge) => {
+            Refusal::PayloadTooLarge(limit.unwrap_or(u64::MAX))
+        }
+        SendFailure::RequestBody(BodyFailure::Client) => {
+            Refusal::BadRequest("its body broke off or is malformed")
+        }
+        SendFailure::RequestBody(BodyFailure::Abandoned) => Refusal::Internal,
+    }
+}

@@ -1,0 +1,73 @@
+//! First stage: may this caller talk to us?
+//!
+//! Checks in the order of the design: limits, `Host`, browser, target. It looks at the head alone
+//! and changes nothing; it knows no accounts.
+
+pub mod browser;
+mod host;
+
+use http::header::TRANSFER_ENCODING;
+use http::request::Parts;
+use http::{Method, Version};
+
+use crate::types::path;
+use crate::types::refusal::Refusal;
+
+/// Where a request came in: what its `Host` has to match.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrance {
+    /// The port that the listener is bound to.
+    pub port: u16,
+    /// The limit of connections is passed: requests are answered, not served.
+    pub overloaded: bool,
+}
+
+/// Limits on a request's head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of target, names and values together.
+    pub size: usize,
+    /// Number of header lines.
+    pub count: usize,
+}
+
+/// Methods that are forwarded, as `Allow` names them.
+const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Whether the request may go on; says why not otherwise.
+pub fn admit(head: &Parts, entrance: Entrance, limits: HeadLimits) -> Result<(), Refusal> {
+    if entrance.overloaded {
+        return Err(Refusal::Overloaded);
+    }
+    check_size(head, limits)?;
+    host::check(head, entrance)?;
+    browser::check(head, entrance)?;
+    check_framing(head)?;
+    if matches!(head.method, Method::TRACE | Method::CONNECT) {
+        return Err(Refusal::MethodNotAllowed { allow: FORWARDED });
+    }
+    path::check(head.uri.path())
+}
+
+fn check_size(head: &Parts, limits: HeadLimits) -> Result<(), Refusal> {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let size = target + lines.sum::<usize>();
+    if size > limits.size || head.headers.len() > limits.count {
+        return Err(Refusal::HeadersTooLarge);
+    }
+    Ok(())
+}
+
+/// A transfer coding beside `chunked` would be lost on the way, and with it the body's meaning.
+fn check_framing(head: &Parts) -> Result<(), Refusal> {
+    if head.version >= Version::HTTP_2 {
+        return Ok(());
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let only_chunked = codings.next().is_none_or(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !only_chunked || codings.next().is_some() {
+        return Err(Refusal::BadRequest("chunked is the only transfer coding it takes"));
+    }
+    Ok(())
+}

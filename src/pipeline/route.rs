@@ -1,0 +1,109 @@
+//! Second stage: which account, and which path upstream.
+//!
+//! It reads where a request is to go and takes the proxy's own signs off it (`/@NAME/`,
+//! `X-HubSpot-Account`). Whether that account may do it is the policy's business.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::HeaderName;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+
+use crate::accounts::{Accounts, NotFound};
+use crate::types::path;
+use crate::types::refusal::Refusal;
+
+static X_HUBSPOT_ACCOUNT: HeaderName = HeaderName::from_static("x-hubspot-account");
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Route {
+    /// To one of the proxy's own paths, given in its decoded form.
+    Local(String),
+    /// To the upstream.
+    Upstream(Destination),
+}
+
+/// An account and the target to send, query included.
+#[derive(Debug)]
+pub struct Destination {
+    /// The account's index in [`Accounts::all`].
+    pub account: usize,
+    pub target: PathAndQuery,
+}
+
+/// Finds the route of a request that the gate has let in.
+pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
+    let whole = head.uri.path_and_query().cloned();
+    let whole = whole.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let (named, target) = split_account(&whole)?;
+    if let Some(local) = local_path(target.path()) {
+        return Ok(Route::Local(local));
+    }
+    let mut chosen = named.map(|name| find(accounts, name)).transpose()?;
+    for value in head.headers.get_all(&X_HUBSPOT_ACCOUNT) {
+        let account = find(accounts, header_text(value)?)?;
+        if chosen.is_some_and(|before| before != account) {
+            return Err(Refusal::AccountConflict("it names two different accounts"));
+        }
+        chosen = Some(account);
+    }
+    let account = chosen.or(accounts.default_index()).ok_or(Refusal::AccountRequired)?;
+    Ok(Route::Upstream(Destination { account, target }))
+}
+
+/// Takes `/@NAME` off the front, and makes several slashes at the start one: HubSpot's Node client
+/// sends `//crm/...` when its base URL ends in a slash.
+fn split_account(whole: &PathAndQuery) -> Result<(Option<&str>, PathAndQuery), Refusal> {
+    let text = whole.as_str();
+    let path_length = whole.path().len();
+    let (named, rest) = match whole.path().strip_prefix("/@") {
+        None => (None, 0),
+        Some(after) => {
+            let end = after.find('/').map_or(path_length, |at| at + 2);
+            (Some(&text[2..end]), end)
+        }
+    };
+    let slashes = text[rest..path_length].bytes().take_while(|b| *b == b'/').count();
+    if slashes == 1 && rest == 0 {
+        return Ok((None, whole.clone()));
+    }
+    let tail = &text[rest + slashes..];
+    if tail.starts_with('@') {
+        // Were it sent on, a second name or one behind several slashes would look like a path.
+        return Err(Refusal::BadRequestTarget("`/@NAME` stands once, at the very start"));
+    }
+    let target = Bytes::from(["/", tail].concat());
+    let target = PathAndQuery::from_maybe_shared(target)
+        .map_err(|_| Refusal::BadRequestTarget("it is not a path"))?;
+    Ok((named, target))
+}
+
+fn find(accounts: &Accounts, name: &str) -> Result<usize, Refusal> {
+    accounts.find(name).map_err(|error| match error {
+        NotFound::Unknown(name) => Refusal::UnknownAccount(name),
+        NotFound::Ambiguous => Refusal::AccountConflict("two accounts have this Hub ID"),
+    })
+}
+
+fn header_text(value: &HeaderValue) -> Result<&str, Refusal> {
+    value.to_str().map(str::trim).map_err(|_| Refusal::UnknownAccount(None))
+}
+
+/// The decoded form of a path that is never forwarded, in whichever form it shows.
+fn local_path(raw: &str) -> Option<String> {
+    let is_local = |path: &[u8]| {
+        path == b"/_proxy" || path.starts_with(b"/_proxy/") || path == b"/favicon.ico"
+    };
+    let decoded = path::decoded_form(raw);
+    if !is_local(raw.as_bytes()) && !is_local(&decoded) {
+        return None;
+    }
+    // The dashboard's own address ends in a slash, which the decoded form drops.
+    let page = raw == "/_proxy/";
+    let text = String::from_utf8_lossy(&decoded).into_owned();
+    Some(if page { "/_proxy/".to_owned() } else { text })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use http::Request;
+
+use super::{Route, choose};
+use crate::accounts::{Account, Accounts};
+use crate::credential::Credential;
+use crate::types::account::AccountName;
+use crate::types::secret::Secret;
+
+fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
+    let account = |(name, hub_id): &(&str, Option<u64>)| {
+        let name: AccountName = name.parse().unwrap();
+        let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()));
+        Account { name, hub_id: *hub_id, credential: Arc::clone(&credential) }
+    };
+    let default = default.map(|name| name.parse::<AccountName>().unwrap());
+    Accounts::new(named.iter().map(account).collect(), default.as_ref())
+}
+
+fn route(accounts: &Accounts, target: &str, header: &[&str]) -> Result<String, &'static str> {
+    let mut request = Request::get(target);
+    for value in header {
+        request = request.header("x-hubspot-account", *value);
+    }
+    let mut head = request.body(()).unwrap().into_parts().0;
+    match choose(&mut head, accounts) {
+        Ok(Route::Local(path)) => Ok(format!("local {path}")),
+        Ok(Route::Upstream(to)) => Ok(format!("{} {}", accounts.all()[to.account].name, to.target)),
+        Err(refusal) => Err(refusal.code()),
+    }
+}
+
+#[test]
+fn the_account_is_named_by_path_or_header_or_is_the_default() {
+    let two = accounts(&[("acme", Some(7)), ("beta", Some(8)), ("beta2", Some(8))], Some("beta"));
+    let cases = [
+        ("/crm/x", &[][..], Ok("beta /crm/x")),
+        ("/@acme/crm/x?q=1", &[], Ok("acme /crm/x?q=1")),
+        ("/@7/crm/x", &[], Ok("acme /crm/x")),
+        ("/@acme", &[], Ok("acme /")),
+        ("/@acme?q=1", &[], Ok("acme /?q=1")),
+        ("/@acme//crm/x", &[], Ok("acme /crm/x")),
+        ("/crm/x", &["acme"], Ok("acme /crm/x")),
+        ("/crm/x", &[" 7 "], Ok("acme /crm/x")),
+        ("/@acme/x", &["7"], Ok("acme /x")),
+        ("/@acme/x", &["beta"], Err("account-conflict")),
+        ("/x", &["acme", "beta"], Err("account-conflict")),
+        ("/x", &["8"], Err("account-conflict")),
+        ("/x", &["9"], Err("unknown-account")),
+        ("/x", &[""], Err("unknown-account")),
+        ("/@nobody/x", &[], Err("unknown-account")),
+        ("/@ACME/x", &[], Err("unknown-account")),
+        ("/@/x", &[], Err("unknown-account")),
+        ("/@acme/@beta/x", &[], Err("bad-request-target")),
+        ("//@acme/x", &[], Err("bad-request-target")),
+    ];
+    for (target, header, expected) in cases {
+        let expected = expected.map(str::to_owned);
+        assert_eq!(route(&two, target, header), expected, "{target} {header:?}");
+    }
+}
+
+#[test]
+fn without_a_default_a_request_has_to_name_its_account() {
+    let two = accounts(&[("acme", None), ("beta", None)], None);
+    assert_eq!(route(&two, "/x", &[]), Err("account-required"));
+    let one = accounts(&[("acme", None)], None);
+    assert_eq!(route(&one, "/x", &[]), Ok("acme /x".to_owned()));
+}
+
+#[test]
+fn several_slashes_at_the_start_become_one_and_the_rest_is_left_alone() {
+    let one = accounts(&[("acme", None)], None);
+    for (target, expected) in [
+        ("//crm/v3//x/?a=//b", "acme /crm/v3//x/?a=//b"),
+        ("///", "acme /"),
+        ("//evil.example/x", "acme /evil.example/x"),
+        ("/cms/a%2Fb;c/%7Ed", "acme /cms/a%2Fb;c/%7Ed"),
+    ] {
+        assert_eq!(route(&one, target, &[]), Ok(expected.to_owned()), "{target}");
+    }
+}
+
+#[test]
+fn local_paths_are_local_in_every_spelling_and_behind_an_account() {
+    let one = accounts(&[("acme", None)], None);
+    for target in [
+        "/_proxy/health",
+        "//_proxy/health",
+        "/%5Fproxy/health",
+        "/_PROXY//health",
+        "/@acme/_proxy/health",
+    ] {
+        assert_eq!(route(&one, target, &[]), Ok("local /_proxy/health".to_owned()), "{target}");
+    }
+    assert_eq!(route(&one, "/_proxy", &[]), Ok("local /_proxy".to_owned()));
+    assert_eq!(route(&one, "/favicon.ico", &[]), Ok("local /favicon.ico".to_owned()));
+    assert_eq!(route(&one, "/_proxyx", &[]), Ok("acme /_proxyx".to_owned()));
+}

@@ -2,6 +2,8 @@
 //!
 //! The map, in the order in which imports may point (down, never up).
 
+pub mod server;
+pub mod admin;
 pub mod pipeline;
 pub mod accounts;
 pub mod credential;

@@ -1,0 +1,148 @@
+//! Puts the parts together and runs them: a runtime for each core, told to stop by the one that
+//! called.
+//!
+//! It is handed its listeners and the future that ends it, so that a test can use port 0 and stop
+//! it at will.
+
+mod balance;
+mod connection;
+mod data_plane;
+mod drain;
+pub mod listener;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+
+use crate::accounts::Accounts;
+use crate::config::Config;
+use crate::pipeline::Settings;
+use crate::pipeline::gate::HeadLimits;
+use crate::types::clock::SharedClock;
+use crate::upstream::connect::Connector;
+use crate::upstream::outbound_proxy::OutboundProxy;
+use crate::upstream::tls::{TlsConfigs, TlsSetupError};
+use balance::Balance;
+use connection::Limits;
+use data_plane::Plan;
+use listener::Listener;
+
+/// What the parser reads beyond the gate's limit, so that the gate can refuse in words.
+const PARSER_RESERVE: usize = 64 * 1024;
+
+/// Why the server could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Tls(#[from] TlsSetupError),
+    #[error("cannot reach the upstream as configured: {0}")]
+    Upstream(io::Error),
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A proxy that is ready to run.
+pub struct Server {
+    plan: Arc<Plan>,
+    cores: usize,
+    listeners: Vec<Listener>,
+}
+
+impl Server {
+    /// Prepares a server for `accounts` on `listeners`. `tls` must be given when the upstream is
+    /// https.
+    pub fn new(
+        config: &Config,
+        accounts: Arc<Accounts>,
+        listeners: Vec<Listener>,
+        tls: Option<TlsConfigs>,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let origin = Arc::new(config.upstream.url.clone());
+        let through = OutboundProxy::on_the_way_to(&origin, config.upstream.proxy.as_ref());
+        let through = through.map_err(StartError::Upstream)?;
+        let timeout = config.upstream.connect_timeout;
+        let connector = Connector::new(Arc::clone(&origin), tls, through, timeout);
+        let plan = Plan {
+            settings: settings(config),
+            limits: limits(config),
+            accounts,
+            origin,
+            connector: connector.map_err(StartError::Upstream)?,
+            response_timeout: config.upstream.response_timeout,
+            shutdown_grace: config.server.shutdown_grace,
+            clock,
+        };
+        Ok(Self { plan: Arc::new(plan), cores: config.server.threads, listeners })
+    }
+
+    /// Serves until `shutdown` is ready, then lets what is under way end within
+    /// `server.shutdown_grace`. Fails when a core fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let (stop, stopped) = watch::channel(false);
+        let (sender, mut ended) = mpsc::unbounded_channel();
+        for balance in Balance::among(self.cores) {
+            let sockets: io::Result<Vec<_>> =
+                self.listeners.iter().map(|listener| listener.socket.try_clone()).collect();
+            start_core(&self.plan, balance, sockets?, stopped.clone(), sender.clone())?;
+        }
+        // The cores hold the sockets now: when the last lets go, connections are refused.
+        drop((self.listeners, sender));
+        tokio::select! {
+            outcome = ended.recv() => {
+                outcome.unwrap_or(Ok(()))?;
+                return Err(io::Error::other("a core has ended by itself"));
+            }
+            () = shutdown => {}
+        }
+        // Without a receiver no core is left to be told.
+        let _ = stop.send(true);
+        while let Some(outcome) = ended.recv().await {
+            outcome?;
+        }
+        Ok(())
+    }
+}
+
+fn start_core(
+    plan: &Arc<Plan>,
+    balance: Balance,
+    sockets: Vec<std::net::TcpListener>,
+    stop: watch::Receiver<bool>,
+    ended: mpsc::UnboundedSender<io::Result<()>>,
+) -> io::Result<()> {
+    let plan = Arc::clone(plan);
+    thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
+        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, sockets, stop));
+        let outcome = catch_unwind(running);
+        // Nobody listens any more when the process is about to end.
+        let _ = ended.send(outcome.unwrap_or_else(|_| Err(io::Error::other("a core panicked"))));
+    })?;
+    Ok(())
+}
+
+fn settings(config: &Config) -> Settings {
+    let server = &config.server;
+    Settings {
+        head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
+        max_body_size: server.max_body_size,
+        replay_buffer: config.upstream.replay_buffer,
+        response_header: server.response_header,
+        log_requests: config.log.requests,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let server = &config.server;
+    Limits {
+        header_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        parser_buffer: server.max_header_size + PARSER_RESERVE,
+        parser_headers: server.max_headers + server.max_headers / 4 + 8,
+        max_connections: server.max_connections,
+    }
+}

@@ -1,0 +1,177 @@
+//! One client connection, from accept to close.
+//!
+//! A connection is either being served, inside hyper, or parked: between requests nothing is kept
+//! of it but its socket and a place in the time-out list, since most connections of a localhost
+//! proxy are idle most of the time.
+
+mod http1;
+mod http2;
+mod linger;
+mod watched;
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+use super::balance::Balance;
+use super::drain::{Drain, Member};
+use crate::deadline::{Deadline, Deadlines};
+use crate::pipeline::Pipeline;
+use crate::pipeline::gate::Entrance;
+
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// So many connections beyond the limit are told so; further ones are just closed.
+const REFUSED_IN_WORDS: usize = 64;
+
+/// Time-outs and sizes of client connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// Bytes of a head that the parser takes; more than the gate accepts, so that the gate can say
+    /// what is wrong.
+    pub parser_buffer: usize,
+    /// Header lines that the parser takes.
+    pub parser_headers: usize,
+    /// Connections of the whole process.
+    pub max_connections: usize,
+}
+
+/// What the connections of one core share.
+pub struct Connections {
+    pipeline: Rc<Pipeline>,
+    limits: Limits,
+    drain: Rc<Drain>,
+    http1: hyper::server::conn::http1::Builder,
+    http2: hyper::server::conn::http2::Builder<http2::LocalExecutor>,
+    /// How often a connection in use is looked at.
+    tick: Deadlines,
+    tick_length: Duration,
+    idle: Deadlines,
+    header: Deadlines,
+    balance: Balance,
+}
+
+/// How serving ended.
+enum End {
+    Closed,
+    /// Nothing is going on; here is the socket.
+    Idle(TcpStream),
+}
+
+/// How the first bytes look.
+enum Opening {
+    Http1(Bytes),
+    Http2(Bytes),
+    Nothing,
+}
+
+impl Connections {
+    /// The connections of the core that `balance` belongs to.
+    pub fn new(pipeline: Rc<Pipeline>, limits: Limits, balance: Balance) -> Rc<Self> {
+        let shortest = limits.header_timeout.min(limits.idle_timeout);
+        let tick_length = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        Rc::new(Self {
+            pipeline,
+            limits,
+            drain: Rc::default(),
+            http1: http1::builder(limits),
+            http2: http2::builder(limits),
+            tick: Deadlines::new(tick_length),
+            tick_length,
+            idle: Deadlines::new(limits.idle_timeout),
+            header: Deadlines::new(limits.header_timeout),
+            balance,
+        })
+    }
+
+    /// The connections' common end.
+    pub fn drain(&self) -> &Rc<Drain> {
+        &self.drain
+    }
+
+    /// Serves `stream` in a task of its own.
+    pub fn spawn(self: &Rc<Self>, stream: TcpStream, port: u16) {
+        let counted = self.balance.count();
+        let beyond = self.balance.total().saturating_sub(self.limits.max_connections);
+        if beyond > REFUSED_IN_WORDS {
+            return;
+        }
+        let overloaded = beyond > 0;
+        // Small answers leave at once. A socket that refuses this still works.
+        let _ = stream.set_nodelay(true);
+        let connections = Rc::clone(self);
+        let member = self.drain.join();
+        tokio::task::spawn_local(async move {
+            connections.run(stream, Entrance { port, overloaded }, member).await;
+            drop(counted);
+        });
+    }
+
+    async fn run(self: Rc<Self>, mut stream: TcpStream, entrance: Entrance, member: Member) {
+        let mut early = match self.opening(&stream, &member).await {
+            Opening::Nothing => return,
+            Opening::Http2(early) => {
+                return Box::pin(http2::serve(&self, stream, early, entrance, &member)).await;
+            }
+            Opening::Http1(early) => early,
+        };
+        loop {
+            let served = http1::serve(&self, stream, early, entrance, &member);
+            match Box::pin(served).await {
+                End::Closed => return,
+                End::Idle(idle) => stream = idle,
+            }
+            if !readable(&stream, &mut self.idle.started(), &member).await {
+                return;
+            }
+            early = Bytes::new();
+        }
+    }
+
+    /// Reads until it is clear which HTTP version the client speaks: at most 24 bytes.
+    async fn opening(&self, stream: &TcpStream, member: &Member) -> Opening {
+        let mut first = [0; HTTP2_PREFACE.len()];
+        let mut length = 0;
+        let mut deadline = self.header.started();
+        loop {
+            if !readable(stream, &mut deadline, member).await {
+                return Opening::Nothing;
+            }
+            match stream.try_read(&mut first[length..]) {
+                Ok(0) => return Opening::Nothing,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return Opening::Nothing,
+            }
+            let early = || Bytes::copy_from_slice(&first[..length]);
+            if !HTTP2_PREFACE.starts_with(&first[..length]) {
+                return Opening::Http1(early());
+            }
+            if length == HTTP2_PREFACE.len() {
+                return Opening::Http2(early());
+            }
+        }
+    }
+}
+
+/// Waits for something to read; false when the time is over or the end has begun.
+async fn readable(stream: &TcpStream, deadline: &mut Deadline, member: &Member) -> bool {
+    poll_fn(|cx| {
+        if member.has_begun(cx) {
+            return Poll::Ready(false);
+        }
+        if let Poll::Ready(outcome) = stream.poll_read_ready(cx) {
+            return Poll::Ready(outcome.is_ok());
+        }
+        deadline.poll_expired(cx).map(|()| false)
+    })
+    .await
+}

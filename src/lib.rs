@@ -6,5 +6,6 @@ pub mod accounts;
 pub mod credential;
 pub mod deadline;
 pub mod oauth;
+pub mod sandbox;
 pub mod types;
 pub mod upstream;

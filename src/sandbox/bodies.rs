@@ -19,6 +19,10 @@ use super::answer::Problem;
 use super::ledger::Entry;
 use super::server::Hangup;
 
+/// How much, and how long, an unwanted body is read.
+const DRAINED: usize = 16 * 1024 * 1024;
+const DRAINED_FOR: Duration = Duration::from_secs(2);
+
 type Piece = Option<Result<Frame<Bytes>, axum::Error>>;
 
 /// Why a body ends early: a fault said so.
@@ -37,6 +41,22 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
         )),
         Err(_) => Err(Problem::invalid("The request's body ended early.")),
     }
+}
+
+/// Takes in, for a while, what a client still sends after its answer is decided: a connection
+/// closed with unread bytes is reset, and the client may lose the answer.
+pub(super) fn drain(mut body: Body) {
+    let reading = async move {
+        let mut left = DRAINED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(length);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    tokio::spawn(async move { tokio::time::timeout(DRAINED_FOR, reading).await });
 }
 
 /// A request body whose bytes are counted in the ledger as they arrive.

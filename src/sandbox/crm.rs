@@ -169,7 +169,12 @@ impl Crm {
             return false;
         }
         record.archived = Some(now);
-        self.unique.retain(|(of, _, _), holder| *of != kind || *holder != id);
+        for (name, value) in &record.properties {
+            let key = (kind, name.clone(), value.to_lowercase());
+            if self.unique.get(&key) == Some(&id) {
+                self.unique.remove(&key);
+            }
+        }
         self.links.forget(kind, id);
         true
     }

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::access::{self, Caller};
 use super::answer::{Answer, Problem, Reply, takes_gzip};
-use super::bodies::{Broken, Counted, read};
+use super::bodies::{Broken, Counted, drain, read};
 use super::faults::{Drop, Fault, problem};
 use super::ledger::Entry;
 use super::path::{Pairs, Path};
@@ -116,7 +116,10 @@ impl Sandbox {
             Some(Drop::MidBody | Drop::AfterIssue) | None => {}
         }
         Some(match fault.status {
-            Some(status) => Err(problem(status)),
+            Some(status) => {
+                drain(body);
+                Err(problem(status))
+            }
             None => self.process(parts, path, host, body, limits).await,
         })
     }
@@ -139,12 +142,18 @@ impl Sandbox {
             ["sandbox-data", rest @ ..] => streams::is_echo(&method, rest),
             _ => false,
         };
+        let uploads = files::is_upload(&method, &segments);
+        if echoes || uploads {
+            let admitted = self.admit(&method, &segments, &query, &parts.headers, limits);
+            if let Err(refused) = admitted {
+                drain(body);
+                return Err(refused);
+            }
+        }
         if echoes {
-            self.admit(&method, &segments, &query, &parts.headers, limits)?;
             return Ok(streams::echo(&parts.headers, body));
         }
-        if files::is_upload(&method, &segments) {
-            self.admit(&method, &segments, &query, &parts.headers, limits)?;
+        if uploads {
             let replaced = segments.get(2).map(|id| (*id).to_owned());
             return files::upload::receive(self, parts.headers, &host, replaced, body).await;
         }

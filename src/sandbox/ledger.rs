@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use http::request::Parts;
 use http::{HeaderName, Version};
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::demo::is_demo;
@@ -45,7 +46,11 @@ impl Ledger {
             path: redacted_path(path),
             query: query
                 .iter()
-                .map(|(key, value)| (key.to_owned(), redacted_parameter(key, value, sensitive)))
+                .map(|(key, value)| {
+                    let value = redacted_parameter(key, value, sensitive);
+                    let hidden = looks_like_credential(key);
+                    (if hidden { REDACTED } else { key }.to_owned(), value)
+                })
                 .collect(),
             version: parts.version,
             headers: parts
@@ -149,7 +154,9 @@ fn redacted_header(name: &HeaderName, value: &[u8]) -> String {
     let (scheme, credential) = value.split_once(' ').unwrap_or(("", value));
     let credential = credential.trim();
     if !names_credential(name.as_str()) {
-        let suspect = value.split([' ', ',', ';', '=']).any(looks_like_credential);
+        // A Referer, say, holds a whole query.
+        let suspect = value.split([' ', ',', ';', '=', '/']).any(looks_like_credential)
+            || ["key=", "token=", "secret=", "code="].iter().any(|part| value.contains(part));
         return if suspect { REDACTED.to_owned() } else { value.to_owned() };
     }
     match (is_demo(credential), scheme.to_ascii_lowercase().as_str()) {
@@ -163,7 +170,8 @@ fn redacted_header(name: &HeaderName, value: &[u8]) -> String {
 fn redacted_path(path: &str) -> String {
     let mut hide_next = false;
     let segments = path.split('/').map(|segment| {
-        let credential = std::mem::take(&mut hide_next) || looks_like_credential(segment);
+        let decoded = percent_decode_str(segment).decode_utf8_lossy();
+        let credential = std::mem::take(&mut hide_next) || looks_like_credential(&decoded);
         hide_next = matches!(segment, "access-tokens" | "refresh-tokens");
         if credential && !is_demo(segment) { REDACTED } else { segment }
     });

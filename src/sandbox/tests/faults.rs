@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
-use super::super::demo;
+use super::super::{Rotation, demo};
 use super::serving::{Served, read_all};
 use super::{Bench, text};
 
@@ -85,6 +86,24 @@ async fn after_issue_loses_the_answer_but_not_the_change() {
 }
 
 #[tokio::test]
+async fn a_lost_refresh_costs_the_grant_only_where_rotation_is_strict() {
+    for (rotation, status) in
+        [(Rotation::Fixed, 200), (Rotation::Grace, 200), (Rotation::Strict, 400)]
+    {
+        let bench = Bench::rotating(rotation);
+        let faults = json!([{ "path": "/oauth/**", "times": 1, "drop": "after-issue" }]);
+        bench.call_as("", "POST", "/sandbox/faults", faults).await;
+        let body = "grant_type=refresh_token&client_id=sandbox-client\
+                    &client_secret=sandbox-secret&refresh_token=sandbox-refresh-token";
+        let request = super::request("POST", "/oauth/2026-03/token")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(axum::body::Body::from(body));
+        assert!(bench.sandbox.clone().answer(request.unwrap()).await.is_err());
+        assert_eq!(bench.refresh(demo::REFRESH_TOKEN).await.code(), status, "{rotation}");
+    }
+}
+
+#[tokio::test]
 async fn a_hanging_request_gets_nothing_and_does_not_hold_up_the_end() {
     let served = Served::start().await;
     order(&served, json!([{ "path": "/crm/**", "drop": "hang" }])).await;
@@ -146,4 +165,20 @@ async fn limits_are_told_always_and_enforced_when_switched_on() {
     }
     bench.call_as("", "DELETE", "/sandbox/limits", Value::Null).await;
     assert_eq!(bench.call("GET", owners, Value::Null).await.code(), 200);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_early_still_hears_why() {
+    let served = Served::start().await;
+    let mut stream = served.connect().await;
+    let length = 8 * 1024 * 1024;
+    let head = format!(
+        "POST /files/v3/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![0; length]).await.unwrap();
+    let got = String::from_utf8(read_all(stream).await).unwrap();
+    assert!(got.starts_with("HTTP/1.1 401") && got.contains("INVALID_AUTHENTICATION"), "{got}");
+    served.stop().await;
 }

@@ -50,6 +50,7 @@ async fn only_demo_credentials_are_shown() {
         ("x-hubspot-proxy-key", "hsp_real".into(), "[redacted]".into()),
         ("cookie", "a=real".into(), "[redacted]".into()),
         ("x-whatever", "pat-na1-real".into(), "[redacted]".into()),
+        ("referer", "http://localhost/?hapikey=real".into(), "[redacted]".into()),
         ("accept", "application/json".into(), "application/json".into()),
     ];
     for (name, sent, expected) in shown {
@@ -77,6 +78,7 @@ async fn only_demo_credentials_are_shown() {
             "/oauth/v1/refresh-tokens/sandbox-refresh-token",
             json!({}),
         ),
+        ("/x/p%61t-na1-real?pat-na1-real", "/x/[redacted]", json!({ "[redacted]": "" })),
         ("/x/pat-na1-real?q=CiRreal", "/x/[redacted]", json!({ "q": "[redacted]" })),
     ];
     for (sent, path, query) in paths {

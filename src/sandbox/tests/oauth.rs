@@ -124,7 +124,8 @@ async fn token_requests_are_refused_with_the_status_that_says_why() {
     let id = ("client_id", demo::CLIENT_ID);
     let secret = ("client_secret", demo::CLIENT_SECRET);
     let refresh = ("grant_type", "refresh_token");
-    let cases: [(Vec<(&str, &str)>, &str, &str); 6] = [
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a str, &'a str);
+    let cases: [Case; 6] = [
         (vec![("client_id", "x"), secret, refresh], "invalid_client", "BAD_CLIENT_ID"),
         (vec![id, ("client_secret", "x"), refresh], "invalid_client", "BAD_CLIENT_SECRET"),
         (vec![id, secret, refresh], "invalid_grant", "BAD_REFRESH_TOKEN"),

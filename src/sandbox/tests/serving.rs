@@ -41,13 +41,17 @@ impl Served {
         Self { bench, address, stop, task }
     }
 
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
     pub(super) async fn connect_and_send(
         &self,
         method: &str,
         path: &str,
         token: &str,
     ) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut stream = self.connect().await;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n",
             self.address

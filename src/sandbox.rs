@@ -127,7 +127,8 @@ impl Sandbox {
             limits: Mutex::default(),
             faults: Mutex::default(),
             ledger: Mutex::default(),
-            ids: Mutex::new(fastrand::Rng::with_seed(start)),
+            // Another series than that of the tokens: an id is shown, and must not spell one.
+            ids: Mutex::new(fastrand::Rng::with_seed(!start)),
             clock,
         })
     }

@@ -55,13 +55,15 @@ pub(super) fn first_version(sandbox: &Sandbox, call: &Call, kind: &str, token: &
             grants.revoke_one(token);
             return Ok(Reply::no_content());
         }
-        return Ok(Reply::json(common(token, "refresh", &scopes)));
+        let mut body = common(token, "refresh_token", &scopes);
+        body["token_type"] = "refresh".into();
+        return Ok(Reply::json(body));
     }
     let access = grants.active(token, call.now).ok_or_else(unknown)?;
     if call.method == http::Method::DELETE {
         return Err(super::nothing_here(call));
     }
-    let mut body = common(token, "access", &access.scopes);
+    let mut body = common(token, "access_token", &access.scopes);
     body["expires_in"] = call.now.until(access.expires).as_secs().into();
     body["token_type"] = "access".into();
     Ok(Reply::json(body))

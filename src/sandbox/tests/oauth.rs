@@ -37,6 +37,18 @@ async fn a_refresh_gives_a_token_that_works_until_it_expires() {
 }
 
 #[tokio::test]
+async fn no_id_of_an_answer_spells_a_token() {
+    let bench = Bench::new();
+    let mut ids = String::new();
+    for _ in 0..20 {
+        let got = bench.call_as("", "GET", DETAILS, Value::Null).await;
+        ids.push_str(&got.header("x-hubspot-correlation-id").replace('-', ""));
+    }
+    let token = text(&bench.refresh(demo::REFRESH_TOKEN).await.json(), "access_token");
+    assert!(!ids.contains(token.trim_start_matches("sandbox-issued-")));
+}
+
+#[tokio::test]
 async fn what_is_no_valid_token_is_401_and_a_missing_scope_403() {
     let bench = Bench::new();
     let pak = demo::PERSONAL_ACCESS_KEY;
@@ -300,6 +312,8 @@ async fn introspection_tells_each_kind_of_token_apart() {
     }
     let by_path = bench.get(&format!("/oauth/v1/access-tokens/{access}")).await;
     assert_eq!(by_path["expires_in"], 1800);
+    let by_path = bench.get(&format!("/oauth/v1/refresh-tokens/{}", demo::REFRESH_TOKEN)).await;
+    assert_eq!(by_path["token_type"], "refresh");
     let info = json!({ "tokenKey": demo::ACCESS_TOKEN });
     let path = "/oauth/v2/private-apps/get/access-token-info";
     assert_eq!(bench.call_as("", "POST", path, info).await.json()["hubId"], demo::HUB_ID);

@@ -4,6 +4,7 @@
 
 pub mod server;
 pub mod admin;
+pub mod sandbox;
 pub mod pipeline;
 pub mod accounts;
 pub mod credential;

@@ -13,9 +13,10 @@ pub mod response;
 mod route;
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -70,6 +71,13 @@ pub struct Pipeline {
     ids: RequestIds,
 }
 
+/// What the form of the answer depends on.
+#[derive(Clone, Copy)]
+struct Client {
+    is_browser: bool,
+    speaks_http2: bool,
+}
+
 /// An answer whose body is not yet tied to its exchange.
 enum Answer {
     Upstream(Response<AnswerBody>),
@@ -92,29 +100,35 @@ impl Pipeline {
     }
 
     /// Serves one request. Never fails: what goes wrong is an answer.
-    pub async fn handle(
-        &self,
+    ///
+    /// The future is moved into its connection as a whole, so what is rare in it is boxed.
+    pub fn handle(
+        self: Rc<Self>,
         entrance: Entrance,
         activity: Rc<Activity>,
         request: Request<Incoming>,
-    ) -> Response<ResponseBody> {
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
         let (head, body) = request.into_parts();
         let mut exchange = Exchange::begin(self.ids.next(), activity, !body.is_end_stream());
         if self.settings.log_requests {
             exchange.keep_record(&head.method, head.uri.path());
         }
-        let to_browser = gate::browser::is_browser(&head.headers);
-        let version = head.version;
-        let mut account = None;
-        let outcome = {
-            let serving = self.serve(entrance, head, body, &mut exchange, &mut account);
-            without_panic(serving).await
+        let client = Client {
+            is_browser: gate::browser::is_browser(&head.headers),
+            speaks_http2: head.version >= Version::HTTP_2,
         };
-        let answer = outcome.unwrap_or_else(|refusal| {
-            debug!(id = %exchange.id, code = refusal.code(), "refused");
-            Answer::Own(response::refusal::response(&refusal, &exchange.id))
-        });
-        self.finish(answer, exchange, account, version, to_browser)
+        async move {
+            let mut account = None;
+            let outcome = {
+                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
+                without_panic(serving).await
+            };
+            let answer = outcome.unwrap_or_else(|refusal| {
+                debug!(id = %exchange.id, code = refusal.code(), "refused");
+                Answer::Own(response::refusal::response(&refusal, &exchange.id))
+            });
+            Ok(self.finish(answer, exchange, account, client))
+        }
     }
 
     /// The stages in their order.
@@ -136,10 +150,17 @@ impl Pipeline {
         policy::check(&head.method, target.path())?;
         authorize::clean_headers(&mut head.headers);
         let target = authorize::clean_target(target);
-        authorize::set_authorization(self, account, &mut head.headers).await?;
+        let token = match authorize::token_at_hand(self, account) {
+            Some(token) => token,
+            None => Box::pin(authorize::wait_for_token(self, account)).await?,
+        };
+        authorize::set_authorization(&mut head.headers, token);
+        let safe = forward::is_safe(&head.method);
         let destination = Destination { account, target };
-        let unread = exchange.unread();
-        let mut answer = forward::send(self, head, body, destination, unread).await?;
+        let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
+        let sent = self.upstream.send(outgoing).await;
+        let mut answer =
+            sent.map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
         response::filter(answer.headers_mut());
         Ok(Answer::Upstream(answer))
     }
@@ -149,12 +170,11 @@ impl Pipeline {
         answer: Answer,
         mut exchange: Exchange,
         account: Option<usize>,
-        version: Version,
-        to_browser: bool,
+        client: Client,
     ) -> Response<ResponseBody> {
         let id = exchange.id;
         // The exchange goes with the body and ends when that is through.
-        let body_unread = version < Version::HTTP_2 && exchange.unread().get();
+        let body_unread = !client.speaks_http2 && exchange.unread().get();
         let mut response = match answer {
             Answer::Own(answer) => {
                 exchange.answered(answer.status());
@@ -171,7 +191,7 @@ impl Pipeline {
             let account = account.map(|index| self.accounts.all()[index].name.as_str());
             response::add_proxy_header(headers, &id, account);
         }
-        if to_browser {
+        if client.is_browser {
             response::add_sandboxing_headers(headers);
         }
         if body_unread {
@@ -196,8 +216,9 @@ impl Pipeline {
 }
 
 /// A fault of ours costs one request, not its connection's other requests.
-async fn without_panic<T>(serving: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let mut serving = pin!(serving);
+async fn without_panic<T>(
+    mut serving: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
+) -> Result<T, Refusal> {
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))).unwrap_or_else(|_| {
             error!("a request failed inside the proxy: please report this as a bug");

@@ -15,23 +15,23 @@ mod load;
 pub mod outbound_proxy;
 pub mod replay;
 mod stream;
+mod exchange;
 pub mod tls;
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use answer::AnswerBody;
 use connect::{ConnectError, Connector};
+use exchange::{Attempt, Exchange, Http1Exchange, Received};
 use h1::{H1Connection, H1Pool};
 use h2::{H2Checkout, H2Exchange, H2Pool};
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
-use load::{InFlight, Load};
+use load::Load;
 use replay::{BodyFailure, BodyProgress, RequestBody};
 use thiserror::Error;
 
@@ -99,6 +99,12 @@ pub struct Upstream {
     deadlines: Deadlines,
 }
 
+/// A connection that a request can be put on.
+enum Connection {
+    Http1 { connection: H1Connection, reused: bool },
+    Http2(H2Exchange),
+}
+
 /// The copy of a head that a second attempt would need.
 struct Spare {
     head: Parts,
@@ -134,87 +140,108 @@ impl Upstream {
     /// OPTIONS without a body met a reused connection that ended before any byte of an answer.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Response<AnswerBody>, SendFailure> {
         let in_flight = self.load.enter();
-        let progress = outgoing.body.progress();
-        let exchange = self.send_untimed(outgoing, in_flight);
-        self.within_response_timeout(exchange, &progress).await
+        // Everything but the wait for the answer is boxed where it is rare: the future of a request
+        // is moved as a whole when it starts, and its size is time.
+        let connection = match self.open_connection() {
+            Some(connection) => connection,
+            None => Box::pin(self.connect()).await?,
+        };
+        let exchange = self.begin(connection, outgoing);
+        let reused = exchange.reused;
+        let answer = match exchange.await {
+            Ok(answer) => answer,
+            Err((unsent, spare)) => {
+                let outgoing = second_attempt(unsent, spare, reused)?;
+                Box::pin(self.send_on_fresh_connection(outgoing)).await?
+            }
+        };
+        Ok(answer.map(|received| received.into_body(in_flight)))
     }
 
-    async fn send_untimed(
+    /// A connection that a request can be put on at once.
+    fn open_connection(&self) -> Option<Connection> {
+        if self.prefers_http2() {
+            return self.h2.reserve().map(Connection::Http2);
+        }
+        self.h1.take_idle().map(|connection| Connection::Http1 { connection, reused: true })
+    }
+
+    fn prefers_http2(&self) -> bool {
+        self.load.now() >= HTTP2_FROM && self.h2.is_usable()
+    }
+
+    async fn connect(&self) -> Result<Connection, SendFailure> {
+        if self.prefers_http2()
+            && let H2Checkout::Connection(exchange) = self.h2.checkout().await?
+        {
+            return Ok(Connection::Http2(exchange));
+        }
+        if let Some(connection) = self.h1.take_idle() {
+            return Ok(Connection::Http1 { connection, reused: true });
+        }
+        let connection = self.h1.open().await?;
+        Ok(Connection::Http1 { connection, reused: false })
+    }
+
+    /// HTTP/1.1 gives a connection that is surely fresh.
+    async fn send_on_fresh_connection(
         &self,
-        mut outgoing: Outgoing,
-        in_flight: InFlight,
-    ) -> Result<Response<AnswerBody>, SendFailure> {
-        let mut fresh_only = false;
-        let mut use_http1 = self.load.now() < HTTP2_FROM || !self.h2.is_usable();
-        loop {
-            if !use_http1 {
-                match self.h2.checkout().await? {
-                    H2Checkout::UseHttp1 => use_http1 = true,
-                    H2Checkout::Connection(exchange) => {
-                        let reused = exchange.reused && !fresh_only;
-                        match self.over_http2(exchange, outgoing).await {
-                            Ok((answer, lease)) => {
-                                return Ok(http2_answer(answer, lease, in_flight));
-                            }
-                            Err((unsent, spare)) => {
-                                outgoing = second_attempt(unsent, spare, reused)?
-                            }
-                        }
-                        // HTTP/1.1 gives a connection that is surely fresh.
-                        (fresh_only, use_http1) = (true, true);
-                    }
-                }
-                continue;
-            }
-            let idle = if fresh_only { None } else { self.h1.take_idle() };
-            let reused = idle.is_some();
-            let connection = match idle {
-                Some(connection) => connection,
-                None => Box::pin(self.h1.open()).await?,
-            };
-            match self.over_http1(connection, reused, outgoing).await {
-                Ok(answer) => {
-                    let (answer, lease) = answer;
-                    return Ok(answer.map(|body| AnswerBody::http1(body, lease, in_flight)));
-                }
-                Err((unsent, spare)) => outgoing = second_attempt(unsent, spare, reused)?,
-            }
-            fresh_only = true;
+        outgoing: Outgoing,
+    ) -> Result<Response<Received>, SendFailure> {
+        let connection = self.h1.open().await?;
+        let exchange = self.begin(Connection::Http1 { connection, reused: false }, outgoing);
+        match exchange.await {
+            Ok(answer) => Ok(answer),
+            Err((unsent, spare)) => Err(match second_attempt(unsent, spare, false) {
+                Err(failure) => failure,
+                Ok(_) => SendFailure::Closed { sent: false },
+            }),
         }
     }
 
-    async fn over_http1(
+    /// Puts a request on a connection.
+    fn begin(
         &self,
-        connection: H1Connection,
-        reused: bool,
+        connection: Connection,
         outgoing: Outgoing,
-    ) -> Result<(Response<hyper::body::Incoming>, h1::H1Lease), (Unsent, Option<Spare>)> {
+    ) -> Exchange<impl Http1Exchange + use<>> {
+        let deadline = self.deadlines.started();
+        let progress = outgoing.body.progress();
+        let (attempt, spare, reused) = match connection {
+            Connection::Http1 { connection, reused } => {
+                let Outgoing { head, body } = &outgoing;
+                let spare = (reused && is_repeatable(&head.method, body)).then(|| spare(&outgoing));
+                let request = self.http1_request(outgoing);
+                (Attempt::Http1 { exchange: connection.exchange(&self.h1, request) }, spare, reused)
+            }
+            Connection::Http2(exchange) => {
+                let spare = Some(spare(&outgoing));
+                let reused = exchange.reused;
+                let attempt = match self.http2_request(outgoing) {
+                    Ok(request) => Attempt::of_http2(exchange.begin(request)),
+                    Err(failure) => Attempt::Ended { unsent: Some(Unsent::Failed(failure)) },
+                };
+                (attempt, spare, reused)
+            }
+        };
+        Exchange { attempt, spare, reused, deadline, progress, passed: 0 }
+    }
+
+    fn http1_request(&self, outgoing: Outgoing) -> Request<RequestBody> {
         let Outgoing { mut head, body } = outgoing;
-        let spare = (reused && is_repeatable(&head.method, &body)).then(|| spare(&head, &body));
-        let path = path_and_query(&head.uri);
-        head.uri = Uri::from(path);
+        head.uri = Uri::from(path_and_query(&head.uri));
         head.version = Version::HTTP_11;
         head.headers.insert(HOST, self.host.clone());
         declare_chunked(&mut head, &body);
-        let request = Request::from_parts(head, body);
-        connection.exchange(&self.h1, request).await.map_err(|unsent| (unsent, spare))
+        Request::from_parts(head, body)
     }
 
-    async fn over_http2(
-        &self,
-        exchange: H2Exchange,
-        outgoing: Outgoing,
-    ) -> Result<(Response<::h2::RecvStream>, h2::H2Lease), (Unsent, Option<Spare>)> {
+    fn http2_request(&self, outgoing: Outgoing) -> Result<Request<RequestBody>, SendFailure> {
         let Outgoing { mut head, body } = outgoing;
-        let spare = Some(spare(&head, &body));
-        match self.absolute(path_and_query(&head.uri)) {
-            Ok(uri) => head.uri = uri,
-            Err(_) => return Err((Unsent::Failed(SendFailure::NotHttp), None)),
-        }
+        head.uri = self.absolute(path_and_query(&head.uri)).map_err(|_| SendFailure::NotHttp)?;
         head.version = Version::HTTP_2;
         head.headers.remove(HOST);
-        let request = Request::from_parts(head, body);
-        exchange.run(request).await.map_err(|unsent| (unsent, spare))
+        Ok(Request::from_parts(head, body))
     }
 
     /// The target is built from parts; that its host is the upstream's is looked at once more.
@@ -227,41 +254,6 @@ impl Upstream {
         debug_assert_eq!(uri.authority(), Some(self.origin.authority()));
         Ok(uri)
     }
-
-    async fn within_response_timeout<T>(
-        &self,
-        exchange: impl Future<Output = Result<T, SendFailure>>,
-        progress: &BodyProgress,
-    ) -> Result<T, SendFailure> {
-        let mut exchange = std::pin::pin!(exchange);
-        let mut deadline = self.deadlines.started();
-        let mut passed = 0;
-        poll_fn(|cx| {
-            if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
-                return Poll::Ready(outcome);
-            }
-            while deadline.poll_expired(cx).is_ready() {
-                // An upload that is still moving is not a silent upstream.
-                let now = progress.passed();
-                if now == passed {
-                    return Poll::Ready(Err(SendFailure::TimedOut { sent: true }));
-                }
-                passed = now;
-                deadline.restart();
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-fn http2_answer(
-    answer: Response<::h2::RecvStream>,
-    lease: h2::H2Lease,
-    in_flight: InFlight,
-) -> Response<AnswerBody> {
-    let length = answer.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    answer.map(|stream| AnswerBody::http2(stream, length, lease, in_flight))
 }
 
 fn path_and_query(uri: &Uri) -> PathAndQuery {
@@ -279,14 +271,14 @@ fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
     body.is_empty() && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-fn spare(head: &Parts, body: &RequestBody) -> Spare {
-    Spare { head: head.clone(), progress: body.progress() }
+fn spare(outgoing: &Outgoing) -> Box<Spare> {
+    Box::new(Spare { head: outgoing.head.clone(), progress: outgoing.body.progress() })
 }
 
 /// What to send again, or the failure when it must not be.
 fn second_attempt(
     unsent: Unsent,
-    spare: Option<Spare>,
+    spare: Option<Box<Spare>>,
     reused: bool,
 ) -> Result<Outgoing, SendFailure> {
     let failure = match unsent {
@@ -297,7 +289,7 @@ fn second_attempt(
         }
         Unsent::NotWritten(_) => SendFailure::Closed { sent: false },
         Unsent::Unprocessed => {
-            return spare.and_then(Spare::again).ok_or(SendFailure::Closed { sent: true });
+            return spare.and_then(|spare| spare.again()).ok_or(SendFailure::Closed { sent: true });
         }
         Unsent::NoAnswer { sent } => SendFailure::Closed { sent },
     };

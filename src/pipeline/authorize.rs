@@ -49,27 +49,26 @@ fn is_credential(parameter: &str) -> bool {
     CREDENTIAL_PARAMETERS.iter().any(|known| name.trim_ascii().eq_ignore_ascii_case(known))
 }
 
-/// Sets the account's token, as the only `Authorization`. Waits only where there is no token that
-/// may be used.
-pub async fn set_authorization(
-    pipeline: &Pipeline,
-    account: usize,
-    headers: &mut HeaderMap,
-) -> Result<(), Refusal> {
-    let value = match pipeline.token(account) {
-        (Freshness::Fresh, Some(value)) => value,
-        (Freshness::Stale, Some(value)) => {
+/// The value of `Authorization`, where the account has a token that may be used at once.
+pub fn token_at_hand(pipeline: &Pipeline, account: usize) -> Option<HeaderValue> {
+    match pipeline.token(account) {
+        (Freshness::Fresh, value) => value,
+        (Freshness::Stale, value) => {
             pipeline.accounts.all()[account].credential.refresh_soon();
             value
         }
-        _ => Box::pin(wait_for_token(pipeline, account)).await?,
-    };
-    headers.insert(AUTHORIZATION, value);
-    Ok(())
+        (Freshness::Expired | Freshness::Missing, _) => None,
+    }
 }
 
+/// Sets the token, as the only `Authorization`.
+pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
+    headers.insert(AUTHORIZATION, token);
+}
+
+/// Waits for a new token, for a request that cannot be sent without.
 /// A token that is about to end is used all the same when no newer one can be had.
-async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<HeaderValue, Refusal> {
+pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<HeaderValue, Refusal> {
     let configured = &pipeline.accounts.all()[account];
     let refreshed = configured.credential.newer_than(pipeline.generation(account)).await;
     if let (standing, Some(value)) = pipeline.token(account)

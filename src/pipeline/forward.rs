@@ -5,34 +5,31 @@ use std::rc::Rc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Method, Response, Uri};
+use http::{Method, Uri};
 use hyper::body::{Body, Incoming};
 
 use super::Pipeline;
 use super::route::Destination;
 use crate::types::refusal::Refusal;
-use crate::upstream::answer::AnswerBody;
 use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
 use crate::upstream::{Outgoing, SendFailure};
 
-/// Sends the request. `unread` is true until the client has sent its whole body.
-pub async fn send(
+/// What is to be sent for `destination`. `unread` is true until the client has sent its whole body.
+pub fn outgoing(
     pipeline: &Pipeline,
     mut head: Parts,
     body: Incoming,
     destination: Destination,
     unread: Rc<Cell<bool>>,
-) -> Result<Response<AnswerBody>, Refusal> {
+) -> Result<Outgoing, Refusal> {
     let limits = body_limits(pipeline, destination.account);
     check_announced_size(&head, limits.accept)?;
     let body = match body.is_end_stream() {
         true => RequestBody::empty(),
         false => RequestBody::streaming(body, limits, unread),
     };
-    let method = head.method.clone();
     head.uri = Uri::from(destination.target);
-    let sent = pipeline.upstream.send(Outgoing { head, body }).await;
-    sent.map_err(|failure| refusal(failure, &method, limits.accept))
+    Ok(Outgoing { head, body })
 }
 
 /// A body is kept for a second attempt only where a second attempt can come about.
@@ -51,8 +48,13 @@ fn check_announced_size(head: &Parts, limit: Option<u64>) -> Result<(), Refusal>
     }
 }
 
-fn refusal(failure: SendFailure, method: &Method, limit: Option<u64>) -> Refusal {
-    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+/// Whether a request cannot have changed anything (RFC 9110, section 9.2.1).
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// What the client is told when no answer came; `safe` as of [`is_safe`].
+pub fn refusal(failure: SendFailure, safe: bool, limit: Option<u64>) -> Refusal {
     match failure {
         SendFailure::Unreachable(why) => Refusal::UpstreamUnreachable(why.to_string()),
         SendFailure::Closed { sent } => Refusal::UpstreamClosed {

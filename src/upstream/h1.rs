@@ -1,15 +1,20 @@
 //! HTTP/1.1 to the upstream: this core's pool of connections, and one exchange on one of them.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 
 use super::connect::{Connector, Wanted};
+use super::exchange::Http1Exchange;
 use super::replay::{BodyProgress, RequestBody};
 use super::stream::{HeldWrites, Traffic, UpstreamStream};
 use super::{SendFailure, Unsent};
@@ -189,23 +194,49 @@ fn is_fresh(since: WallTime, now: WallTime) -> bool {
     since <= now && since.until(now) < IDLE_LIMIT
 }
 
+pin_project! {
+    /// One exchange under way. Dropped before its end, it takes its connection with it.
+    struct H1Exchange<F> {
+        #[pin]
+        answer: F,
+        lease: Option<H1Lease>,
+    }
+}
+
+impl<F> Future for H1Exchange<F>
+where
+    F: Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+{
+    type Output = Result<(Response<Incoming>, H1Lease), Unsent>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        let gone = || Unsent::NoAnswer { sent: true };
+        let mut lease = this.lease.take().ok_or_else(gone)?;
+        Poll::Ready(match answer {
+            Ok(answer) => Ok((answer, lease)),
+            Err(mut failed) => {
+                let connection = lease.connection.take().ok_or_else(gone)?;
+                Err(connection.explain(failed.take_message(), failed.error(), &lease.progress))
+            }
+        })
+    }
+}
+
 impl H1Connection {
-    /// Sends `request` and waits for the head of the answer. On failure the connection is gone.
-    pub(super) async fn exchange(
+    /// Sends `request`; ready with the head of the answer. On failure the connection is gone.
+    pub(super) fn exchange(
         mut self,
         pool: &Rc<H1Pool>,
         request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, H1Lease), Unsent> {
+    ) -> impl Http1Exchange + use<> {
         self.traffic.reset();
         let progress = request.body().progress();
-        match self.sender.try_send_request(request).await {
-            Ok(answer) => {
-                let pool = Rc::clone(pool);
-                let lease = H1Lease { pool, connection: Some(self), progress, answered: false };
-                Ok((answer, lease))
-            }
-            Err(mut failed) => Err(self.explain(failed.take_message(), failed.error(), &progress)),
-        }
+        let answer = self.sender.try_send_request(request);
+        let pool = Rc::clone(pool);
+        let lease = H1Lease { pool, connection: Some(self), progress, answered: false };
+        H1Exchange { answer, lease: Some(lease) }
     }
 
     fn explain(

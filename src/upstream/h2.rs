@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,7 +133,8 @@ impl H2Pool {
         }
     }
 
-    fn reserve(&self) -> Option<H2Exchange> {
+    /// A place on a connection that is open.
+    pub(super) fn reserve(&self) -> Option<H2Exchange> {
         let now = self.clock.now();
         let mut connections = self.connections.borrow_mut();
         connections.retain(|c| c.is_usable(now));
@@ -232,49 +233,54 @@ impl H2Connection {
 }
 
 impl H2Exchange {
-    /// Sends `request` and waits for the head of the answer.
-    pub(super) async fn run(
-        mut self,
-        request: Request<RequestBody>,
-    ) -> Result<(Response<RecvStream>, H2Lease), Unsent> {
-        let progress = request.body().progress();
-        if poll_fn(|cx| self.sender.poll_ready(cx)).await.is_err() {
+    /// Puts `request` on the connection.
+    pub(super) fn begin(mut self, request: Request<RequestBody>) -> Result<H2Pending, Unsent> {
+        // Ready at once for a handle that has no stream queued, and this one is new; what it tells
+        // is whether the connection still takes streams.
+        let mut cx = Context::from_waker(Waker::noop());
+        if !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Ok(()))) {
             return Err(Unsent::NotWritten(Box::new(request)));
         }
+        let progress = request.body().progress();
         let (head, body) = request.into_parts();
         let ends = body.is_end_stream();
         let sent = self.sender.send_request(Request::from_parts(head, ()), ends);
         let (answer, stream) = sent.map_err(|_| Unsent::NoAnswer { sent: false })?;
-        let answer =
-            if ends { answer.await } else { answer_while_sending(answer, stream, body).await };
-        match answer {
-            Ok(answer) => Ok((answer, self.lease)),
-            Err(error) => Err(explain(&error, &progress)),
-        }
+        let body = (!ends).then(|| Box::new(SendBody { stream, body, pending: Bytes::new() }));
+        Ok(H2Pending { answer, body, progress, lease: Some(self.lease) })
     }
 }
 
-/// Sends the body while waiting for the answer. A head that comes first does not stop the body:
-/// it goes on beside the answer, until the peer resets the stream or it is taken away.
-async fn answer_while_sending(
-    mut answer: ResponseFuture,
-    stream: SendStream<Bytes>,
-    body: RequestBody,
-) -> Result<Response<RecvStream>, h2::Error> {
-    let mut sending = Some(SendBody { stream, body, pending: Bytes::new() });
-    let head = poll_fn(|cx| {
-        if let Some(body) = &mut sending
+/// A request whose answer is awaited.
+pub(super) struct H2Pending {
+    answer: ResponseFuture,
+    body: Option<Box<SendBody>>,
+    progress: BodyProgress,
+    lease: Option<H2Lease>,
+}
+
+impl H2Pending {
+    /// Sends the body while waiting for the answer. A head that comes first does not stop the
+    /// body: it goes on beside the answer, until the peer resets the stream or it is taken away.
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Response<RecvStream>, H2Lease), Unsent>> {
+        if let Some(body) = &mut self.body
             && body.poll_sent(cx).is_ready()
         {
-            sending = None;
+            self.body = None;
         }
-        Pin::new(&mut answer).poll(cx)
-    })
-    .await;
-    if let (Ok(_), Some(mut rest)) = (&head, sending) {
-        tokio::task::spawn_local(async move { poll_fn(|cx| rest.poll_sent(cx)).await });
+        let answer = match ready!(Pin::new(&mut self.answer).poll(cx)) {
+            Ok(answer) => answer,
+            Err(error) => return Poll::Ready(Err(explain(&error, &self.progress))),
+        };
+        if let Some(mut rest) = self.body.take() {
+            tokio::task::spawn_local(async move { poll_fn(|cx| rest.poll_sent(cx)).await });
+        }
+        let lease = self.lease.take().ok_or(Unsent::NoAnswer { sent: true })?;
+        Poll::Ready(Ok((answer, lease)))
     }
-    head
 }
 
 /// A request body on its way into a stream.

@@ -56,8 +56,7 @@ pub async fn serve(
         let pipeline = Rc::clone(&connections.pipeline);
         let exchanges = Rc::clone(&activity);
         let service = service_fn(move |request| {
-            let (pipeline, exchanges) = (Rc::clone(&pipeline), Rc::clone(&exchanges));
-            async move { Ok::<_, Infallible>(pipeline.handle(entrance, exchanges, request).await) }
+            Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
         });
         let mut connection = connections.http1.serve_connection(io, service);
         let observer = Observer {

@@ -1,7 +1,6 @@
 //! Serving HTTP/2 in clear text, by prior knowledge (RFC 9113, section 3.3).
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -65,8 +64,7 @@ pub async fn serve(
     let pipeline = Rc::clone(&connections.pipeline);
     let exchanges = Rc::clone(&activity);
     let service = service_fn(move |request| {
-        let (pipeline, exchanges) = (Rc::clone(&pipeline), Rc::clone(&exchanges));
-        async move { Ok::<_, Infallible>(pipeline.handle(entrance, exchanges, request).await) }
+        Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
     });
     let io = TokioIo::new(Watched::new(stream, early, Rc::new(Cell::new(false))));
     let mut connection = pin!(connections.http2.serve_connection(io, service));

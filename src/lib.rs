@@ -2,6 +2,7 @@
 //!
 //! The map, in the order in which imports may point (down, never up).
 
+pub mod cli;
 pub mod server;
 pub mod admin;
 pub mod sandbox;

@@ -1,0 +1,89 @@
+//! `sandbox`: the emulator alone, and the emulator beside a proxy.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use super::{Failure, SandboxArgs, print, shutdown};
+use crate::config::Listen;
+use crate::sandbox::{Options, Sandbox, demo};
+use crate::server::listener::{self, Listener};
+use crate::telemetry::{self, LogFormat};
+use crate::types::clock::SystemClock;
+
+/// Runs the emulator until a signal.
+pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
+    telemetry::install(LogFormat::Text, super::serve::log_directives().as_deref());
+    let listen: Listen =
+        flags.listen.parse().map_err(|error| Failure::usage(format!("--listen: {error}")))?;
+    let listeners = listener::open(std::slice::from_ref(&listen)).map_err(Failure::failed)?;
+    let options =
+        Options { token_ttl: flags.token_ttl, rotation: flags.rotation, seed: flags.seed };
+    let address = super::serve::shown_addresses(&[listen], &listeners).remove(0);
+    print::line(format!("HubSpot emulator on {address} (Hub ID {})", demo::HUB_ID));
+    print::line(format!("Static token:  {}", demo::ACCESS_TOKEN));
+    print::line(format!(
+        "OAuth app:     {} / {}, refresh token {}",
+        demo::CLIENT_ID,
+        demo::CLIENT_SECRET,
+        demo::REFRESH_TOKEN
+    ));
+    print::line(format!("What arrived:  curl {address}/sandbox/requests"));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime
+        .block_on(async {
+            let listeners = into_tokio(sockets(listeners))?;
+            let sandbox = Sandbox::new(options, Arc::new(SystemClock));
+            sandbox.serve(listeners, shutdown::requested_once()).await;
+            Ok(())
+        })
+        .map_err(|error: io::Error| Failure::failed(error))
+}
+
+/// An emulator on a thread of its own, for as long as this lives.
+pub struct Beside {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Beside {
+    /// Starts an emulator with the default options on `listeners`.
+    pub fn start(listeners: Vec<Listener>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let listeners = {
+            let _entered = runtime.enter();
+            into_tokio(sockets(listeners))?
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
+            let sandbox = Sandbox::new(Options::default(), Arc::new(SystemClock));
+            // The sender's end is as good as a message.
+            runtime.block_on(sandbox.serve(listeners, async {
+                let _ = stopped.await;
+            }));
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has been reported by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sockets(listeners: Vec<Listener>) -> Vec<TcpListener> {
+    listeners.into_iter().map(|listener| listener.socket).collect()
+}
+
+fn into_tokio(sockets: Vec<TcpListener>) -> io::Result<Vec<tokio::net::TcpListener>> {
+    sockets.into_iter().map(tokio::net::TcpListener::from_std).collect()
+}

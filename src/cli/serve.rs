@@ -1,0 +1,170 @@
+//! `serve`: builds the parts from the configuration, says where it listens, and runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle};
+
+use super::sandbox::Beside;
+use super::{Failure, ServeArgs, print, shutdown};
+use crate::accounts::open::{Grant, Surroundings, refreshing};
+use crate::accounts::{Account, Accounts};
+use crate::config::{
+    self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, Sources,
+};
+use crate::sandbox::demo;
+use crate::server::Server;
+use crate::server::listener::{self, Listener};
+use crate::telemetry::{self, LogFormat};
+use crate::types::account::AccountName;
+use crate::types::clock::{SharedClock, SystemClock};
+use crate::types::origin::Origin;
+use crate::types::secret::Secret;
+use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
+
+/// Runs the proxy until a signal.
+pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
+    let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
+    telemetry::install(format, log_directives().as_deref());
+    install_crypto_provider();
+    let env = Environment::of_process();
+    let Loaded { mut config, file } = load(config_flag, args, &env)?;
+    let listeners = listener::open(&config.server.listen).map_err(Failure::failed)?;
+    let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
+
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
+    let accounts = match args.sandbox {
+        true => demo_accounts(&config, &surroundings),
+        false => Accounts::open(&config, &env, &surroundings).map_err(Failure::usage)?,
+    };
+    let shown = shown_addresses(&config.server.listen, &listeners);
+    let tls = surroundings.tls.clone();
+    let server = Server::new(&config, Arc::new(accounts), listeners, tls, clock);
+    let server = server.map_err(Failure::usage)?;
+    announce(&config, file.as_deref(), &shown, args.sandbox);
+    let outcome = runtime.block_on(server.run(shutdown::requested_once()));
+    drop(sandbox);
+    outcome.map_err(Failure::failed)
+}
+
+/// The variable that sets log levels.
+pub fn log_directives() -> Option<String> {
+    std::env::var("HUBSPOT_PROXY_LOG").ok().filter(|directives| !directives.is_empty())
+}
+
+fn load(
+    config_flag: Option<&Path>,
+    args: &ServeArgs,
+    env: &Environment,
+) -> Result<Loaded, Failure> {
+    let flags = Flags {
+        listen: args.listen.clone(),
+        account: args.account.clone(),
+        sandbox: args.sandbox,
+        log_requests: args.log_requests,
+    };
+    let folders = Folders::of_process();
+    let sources = Sources { config_flag, flags, env, folders: &folders };
+    config::load(&sources).map_err(Failure::usage)
+}
+
+/// Starts the emulator on a port of its own and makes it the upstream.
+fn start_sandbox(config: &mut Config) -> Result<Beside, Failure> {
+    let listen = [Listen::Localhost(0)];
+    let listeners = listener::open(&listen).map_err(Failure::failed)?;
+    let address = shown_addresses(&listen, &listeners).remove(0);
+    let origin: Origin = address.parse().map_err(Failure::failed)?;
+    config.oauth.token_url = format!("{origin}/oauth/2026-03/token");
+    config.upstream.url = origin;
+    Beside::start(listeners).map_err(Failure::failed)
+}
+
+fn surroundings(
+    config: &Config,
+    clock: SharedClock,
+    runtime: Handle,
+) -> Result<Surroundings, Failure> {
+    let needs_tls = config.upstream.url.is_https() || config.oauth.token_url.starts_with("https:");
+    let ca_file = config.upstream.ca_file.as_deref();
+    let tls = needs_tls.then(|| TlsConfigs::load(ca_file)).transpose().map_err(Failure::usage)?;
+    Ok(Surroundings {
+        tls,
+        outbound_proxy: config.upstream.proxy.clone(),
+        refresh_ahead: config.oauth.refresh_ahead,
+        clock,
+        runtime,
+    })
+}
+
+/// The one account of `--sandbox`: an OAuth grant, so that refreshes can be watched.
+fn demo_accounts(config: &Config, surroundings: &Surroundings) -> Accounts {
+    let name = AccountName::default_name();
+    let grant = Grant {
+        client_id: demo::CLIENT_ID.to_owned(),
+        client_secret: Secret::new(demo::CLIENT_SECRET.to_owned()),
+        refresh_token: Secret::new(demo::REFRESH_TOKEN.to_owned()),
+    };
+    let credential = refreshing(&name, grant, &config.oauth.token_url, surroundings);
+    Accounts::new(vec![Account { name, hub_id: Some(demo::HUB_ID), credential }], None)
+}
+
+/// The addresses as a person would type them.
+pub fn shown_addresses(entries: &[Listen], listeners: &[Listener]) -> Vec<String> {
+    let mut bound = listeners.iter();
+    let mut shown = Vec::new();
+    for entry in entries {
+        let Some(first) = bound.next() else { break };
+        let port = first.address.port();
+        match entry {
+            Listen::Address(_) => shown.push(format!("http://{}", first.address)),
+            Listen::Localhost(_) => {
+                shown.push(format!("http://localhost:{port}"));
+                // The second family of the same entry.
+                let rest = bound.as_slice();
+                if rest.first().is_some_and(|l| l.address.port() == port && l.address.is_ipv6()) {
+                    bound.next();
+                }
+            }
+        }
+    }
+    shown
+}
+
+fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    let source = match file {
+        Some(file) => format!("configured by {}", file.display()),
+        None => "no configuration file".to_owned(),
+    };
+    print::line(format!("hubspot-proxy {version}, {source}"));
+    for address in shown {
+        print::line(format!("Listening on {address}"));
+    }
+    let upstream = &config.upstream.url;
+    let kind = if sandbox { "sandbox " } else { "" };
+    print::line(format!("Upstream: {kind}{upstream}"));
+    print::line(format!("Accounts: {}", account_list(config, sandbox)));
+    if let Some(address) = shown.first() {
+        print::line(format!("Try: curl '{address}/crm/v3/objects/contacts?limit=1'"));
+    }
+    if sandbox {
+        print::line(format!("What the sandbox saw: curl {upstream}/sandbox/requests"));
+    }
+}
+
+fn account_list(config: &Config, sandbox: bool) -> String {
+    if sandbox {
+        return "default (OAuth, demo)".to_owned();
+    }
+    let described = config.accounts.iter().map(|(name, account)| {
+        let kind = match account.credential {
+            CredentialConfig::AccessToken { .. } => "access token",
+            CredentialConfig::OAuth { .. } => "OAuth",
+        };
+        let is_default = config.accounts.len() > 1 && config.default_account.as_ref() == Some(name);
+        format!("{name} ({kind}{})", if is_default { ", default" } else { "" })
+    });
+    described.collect::<Vec<_>>().join(", ")
+}

@@ -50,8 +50,7 @@ async function sandboxRequests() {
     signal: AbortSignal.timeout(10_000),
   });
   assert.equal(response.status, 200);
-  const log = await response.json();
-  return Array.isArray(log) ? log : log.requests;
+  return response.json();
 }
 
 /** Every contact that the account has, page by page. */
@@ -199,7 +198,8 @@ await step('every request arrived with the right token and no other', async () =
   const calls = log.filter((request) => !request.path.startsWith('/sandbox/'));
   assert.ok(calls.length > 60, `only ${calls.length} requests arrived`);
   for (const call of calls) {
-    const authorization = call.authorization ?? call.headers?.authorization;
+    // A header that comes twice is a list here, and so not equal.
+    const { authorization } = call.headers;
     assert.equal(authorization, 'Bearer sandbox-access-token', `${call.method} ${call.path}`);
     assert.ok(!call.path.startsWith('//'), `${call.path} kept its slashes`);
     assert.ok(!call.path.startsWith('/oauth/'), `${call.path} got through`);

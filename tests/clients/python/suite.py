@@ -65,8 +65,7 @@ def api_error(call):
 
 def sandbox_requests():
     with urllib.request.urlopen(f"{SANDBOX_URL}/sandbox/requests", timeout=10) as answer:
-        log = json.load(answer)
-    return log if isinstance(log, list) else log["requests"]
+        return json.load(answer)
 
 
 @step("create a contact")
@@ -227,8 +226,8 @@ def credentials():
     assert len(calls) > 60, f"only {len(calls)} requests arrived"
     for call in calls:
         where = f"{call['method']} {call['path']}"
-        authorization = call.get("authorization") or call["headers"]["authorization"]
-        assert authorization == "Bearer sandbox-access-token", where
+        # A header that comes twice is a list here, and so not equal.
+        assert call["headers"].get("authorization") == "Bearer sandbox-access-token", where
         assert not call["path"].startswith("//"), f"{where} kept its slashes"
         assert not call["path"].startswith("/oauth/"), f"{where} got through"
     text = json.dumps(log)

@@ -147,7 +147,7 @@ await step('upload a file', async () => {
 });
 
 await step('download it byte for byte', async () => {
-  const response = await hubspot.apiRequest({ path: `/files/v3/files/${fileId}/content` });
+  const response = await hubspot.apiRequest({ path: `/files/v3/files/${fileId}/download` });
   assert.equal(response.status, 200);
   assert.ok(FILE.equals(Buffer.from(await response.arrayBuffer())), 'the bytes differ');
 });

@@ -161,7 +161,7 @@ def upload():
 
 @step("download it byte for byte")
 def download():
-    answer = hubspot.api_request({"path": f"/files/v3/files/{file_ids[0]}/content"})
+    answer = hubspot.api_request({"path": f"/files/v3/files/{file_ids[0]}/download"})
     assert answer.status_code == 200
     assert answer.content == FILE, "the bytes differ"
 

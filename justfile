@@ -1,0 +1,38 @@
+# The recipes that CI runs, one by one. `just` alone lists them.
+
+[private]
+default:
+    @{{ just_executable() }} --list
+
+# formatting
+fmt-check:
+    cargo fmt --check
+
+# lints, with warnings denied
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+
+# what may enter the dependency tree
+deny:
+    cargo deny check bans licenses sources
+
+# the tests that need nothing but Rust and a C compiler
+test:
+    cargo test --locked
+
+# the optimised binary
+release:
+    cargo build --locked --release
+
+# real HubSpot clients through the release binary: all, or some of node, python and curl
+clients *SUITES: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
+
+# CPU and throughput beside nginx doing the same job; needs nginx, wrk and openssl
+bench *ARGS: release
+    bench/nginx-compare --proxy {{ target }}/release/hubspot-proxy {{ ARGS }}
+
+# everything, in the order of CI
+all: fmt-check lint deny test clients
+
+target := env("CARGO_TARGET_DIR", "target")

@@ -131,6 +131,16 @@ impl Pipeline {
         }
     }
 
+    /// The answer to what came in the place of a request and could not be parsed.
+    pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
+        let id = self.ids.next();
+        let mut answer = response::refusal::response(refusal, &id);
+        if self.settings.response_header {
+            response::add_proxy_header(answer.headers_mut(), &id, None);
+        }
+        answer
+    }
+
     /// The stages in their order.
     async fn serve(
         &self,

@@ -31,7 +31,7 @@ use connection::Limits;
 use data_plane::Plan;
 use listener::Listener;
 
-/// What the parser reads beyond the gate's limit, so that the gate can refuse in words.
+/// What the parser reads beyond the gate's limit, which counts no more than names and values.
 const PARSER_RESERVE: usize = 64 * 1024;
 
 /// Why the server could not be started.
@@ -142,7 +142,7 @@ fn limits(config: &Config) -> Limits {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         parser_buffer: server.max_header_size + PARSER_RESERVE,
-        parser_headers: server.max_headers + server.max_headers / 4 + 8,
+        parser_headers: server.max_headers,
         max_connections: server.max_connections,
     }
 }

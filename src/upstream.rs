@@ -27,7 +27,7 @@ use connect::{ConnectError, Connector};
 use exchange::{Attempt, Exchange, Http1Exchange, Received};
 use h1::{H1Connection, H1Pool};
 use h2::{H2Checkout, H2Exchange, H2Pool};
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
@@ -105,9 +105,11 @@ enum Connection {
     Http2(H2Exchange),
 }
 
-/// The copy of a head that a second attempt would need.
+/// What a second attempt would need: a list costs less to keep than a map, and is rarely used.
 struct Spare {
-    head: Parts,
+    method: Method,
+    target: PathAndQuery,
+    headers: Vec<(HeaderName, HeaderValue)>,
     progress: BodyProgress,
 }
 
@@ -272,7 +274,15 @@ fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
 }
 
 fn spare(outgoing: &Outgoing) -> Box<Spare> {
-    Box::new(Spare { head: outgoing.head.clone(), progress: outgoing.body.progress() })
+    let Outgoing { head, body } = outgoing;
+    let mut headers = Vec::with_capacity(head.headers.len());
+    headers.extend(head.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Box::new(Spare {
+        method: head.method.clone(),
+        target: path_and_query(&head.uri),
+        headers,
+        progress: body.progress(),
+    })
 }
 
 /// What to send again, or the failure when it must not be.
@@ -294,8 +304,7 @@ fn second_attempt(
         Unsent::NoAnswer { sent } => SendFailure::Closed { sent },
     };
     let repeatable = spare.filter(|spare| {
-        let method = &spare.head.method;
-        reused && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        reused && matches!(spare.method, Method::GET | Method::HEAD | Method::OPTIONS)
     });
     match repeatable {
         Some(spare) if spare.progress.is_absent() => spare.again().ok_or(failure),
@@ -306,6 +315,12 @@ fn second_attempt(
 impl Spare {
     fn again(self) -> Option<Outgoing> {
         let body = self.progress.again()?;
-        Some(Outgoing { head: self.head, body })
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = self.method;
+        head.uri = Uri::from(self.target);
+        for (name, value) in self.headers {
+            head.headers.append(name, value);
+        }
+        Some(Outgoing { head, body })
     }
 }

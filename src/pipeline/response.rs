@@ -3,7 +3,7 @@
 pub mod body;
 pub mod refusal;
 
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::types::request_id::RequestId;
@@ -35,15 +35,14 @@ fn is_upstreams_alone(name: &HeaderName) -> bool {
 
 /// Adds `X-HubSpot-Proxy: id=REQUEST_ID; account=NAME`.
 pub fn add_proxy_header(headers: &mut HeaderMap, id: &RequestId, account: Option<&str>) {
-    let mut text = BytesMut::with_capacity(120);
-    text.put_slice(b"id=");
-    text.put_slice(id.as_str().as_bytes());
-    if let Some(account) = account {
-        text.put_slice(b"; account=");
-        text.put_slice(account.as_bytes());
-    }
+    // Of exactly its length, so that it becomes the value without a copy.
+    let parts = match account {
+        Some(account) => ["id=", id.as_str(), "; account=", account],
+        None => ["id=", id.as_str(), "", ""],
+    };
+    let text = Bytes::from(parts.concat());
     // An id and an account's name are visible ASCII.
-    if let Ok(value) = HeaderValue::from_maybe_shared(text.freeze()) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(text) {
         headers.insert(&X_HUBSPOT_PROXY, value);
     }
 }

@@ -7,6 +7,7 @@
 mod http1;
 mod http2;
 mod linger;
+mod unparsed;
 mod watched;
 
 use std::future::poll_fn;
@@ -35,10 +36,9 @@ const REFUSED_IN_WORDS: usize = 64;
 pub struct Limits {
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
-    /// Bytes of a head that the parser takes; more than the gate accepts, so that the gate can say
-    /// what is wrong.
+    /// Bytes of a head that the parser takes, at least what the gate accepts.
     pub parser_buffer: usize,
-    /// Header lines that the parser takes.
+    /// Header lines that the parser takes, likewise.
     pub parser_headers: usize,
     /// Connections of the whole process.
     pub max_connections: usize,

@@ -29,7 +29,6 @@ const MAX_IDLE: usize = 64;
 const MAX_OPEN: usize = 1024;
 /// Largest head of an answer that is read, in bytes.
 const MAX_HEAD: usize = 256 * 1024;
-const MAX_ANSWER_HEADERS: usize = 256;
 
 /// A connection that no request is using.
 struct Idle {
@@ -144,7 +143,7 @@ impl H1Pool {
         let traffic = Rc::new(Traffic::default());
         let io = TokioIo::new(HeldWrites::new(stream, Rc::clone(&traffic)));
         let mut builder = http1::Builder::new();
-        builder.max_headers(MAX_ANSWER_HEADERS).max_buf_size(MAX_HEAD);
+        builder.max_buf_size(MAX_HEAD);
         let handshake = builder.handshake(io).await;
         let (sender, connection) = handshake.map_err(|_| SendFailure::Closed { sent: false })?;
         // An error of the connection reaches whoever waits for an answer on it; with nobody

@@ -8,6 +8,7 @@ use http::header::{
 };
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static CLOSE: HeaderName = HeaderName::from_static("close");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Removes all that concerns this connection alone, and all that `Connection` names, from a
@@ -16,6 +17,7 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 pub fn remove(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
     headers.remove(&KEEP_ALIVE);
+    headers.remove(&CLOSE);
     headers.remove(&PROXY_CONNECTION);
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove(TRANSFER_ENCODING);
@@ -31,13 +33,20 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !is_mere_option(name))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !frames_or_routes_the_message(name))
         .collect();
     headers.remove(CONNECTION);
     for name in named {
         headers.remove(name);
     }
+}
+
+/// What nearly every `Connection` says; a header of that name is removed in any case.
+fn is_mere_option(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close")
 }
 
 /// A sender must not list these (RFC 9110, section 7.6.1: fields meant for all recipients); were
@@ -138,6 +147,7 @@ mod tests {
             (&[("transfer-encoding", "chunked"), ("transfer-encoding", "gzip")], &[]),
             (&[("te", "gzip;q=1, Trailers"), ("connection", "te")], &[("te", "trailers")]),
             (&[("te", "gzip")], &[]),
+            (&[("connection", "close"), ("close", "1"), ("keep-alive", "2")], &[]),
             (&[("trailer", "x-checksum")], &[("trailer", "x-checksum")]),
             (
                 &[("connection", "content-length, host"), ("content-length", "5"), ("host", "h")],

@@ -1,6 +1,5 @@
 //! Serving HTTP/1.1 (RFC 9112) on a connection, until it ends or falls idle.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,20 +12,23 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::watched::Watched;
+use super::watched::{Signs, Watched};
 use super::{Connections, End, Limits, Member, linger};
 use crate::deadline::Deadline;
 use crate::pipeline::exchange::Activity;
 use crate::pipeline::gate::Entrance;
 use crate::pipeline::response::body::ResponseBody;
 
+/// As many header lines as hyper parses without an allocation for each head.
+const PARSED_CHEAPLY: usize = 100;
+
 /// hyper's settings. Its own header time-out is not used: it costs a timer for each request.
 pub fn builder(limits: Limits) -> Builder {
     let mut builder = Builder::new();
-    builder
-        .header_read_timeout(None)
-        .max_buf_size(limits.parser_buffer)
-        .max_headers(limits.parser_headers);
+    builder.header_read_timeout(None).max_buf_size(limits.parser_buffer);
+    if limits.parser_headers > PARSED_CHEAPLY {
+        builder.max_headers(limits.parser_headers);
+    }
     builder
 }
 
@@ -50,10 +52,11 @@ pub async fn serve(
 ) -> End {
     let activity = Rc::new(Activity::default());
     loop {
-        let unflushed = Rc::new(Cell::new(false));
+        let signs = Rc::<Signs>::default();
         let has_partial_head = !early.is_empty();
-        let io = TokioIo::new(Watched::new(stream, early, Rc::clone(&unflushed)));
         let pipeline = Rc::clone(&connections.pipeline);
+        let watched = Watched::new(stream, early, Rc::clone(&signs), Rc::clone(&pipeline));
+        let io = TokioIo::new(watched);
         let exchanges = Rc::clone(&activity);
         let service = service_fn(move |request| {
             Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
@@ -61,7 +64,7 @@ pub async fn serve(
         let mut connection = connections.http1.serve_connection(io, service);
         let observer = Observer {
             activity: &activity,
-            unflushed: &unflushed,
+            signs: &signs,
             ticks_allowed_for_head: ticks(connections, connections.limits.header_timeout),
             ticks_allowed_for_flush: ticks(connections, connections.limits.idle_timeout),
             begun_before: activity.begun(),
@@ -74,7 +77,7 @@ pub async fn serve(
         stream = parts.io.into_inner().into_stream();
         match stop {
             Stop::Stuck => return End::Closed,
-            Stop::Finished | Stop::Idle if activity.is_body_unread() => {
+            _ if activity.is_body_unread() || signs.refused.get() => {
                 linger::close(stream).await;
                 return End::Closed;
             }
@@ -93,7 +96,7 @@ fn ticks(connections: &Connections, time: std::time::Duration) -> u32 {
 /// Tells at each tick whether anything is going on.
 struct Observer<'a> {
     activity: &'a Activity,
-    unflushed: &'a Cell<bool>,
+    signs: &'a Signs,
     ticks_allowed_for_head: u32,
     ticks_allowed_for_flush: u32,
     begun_before: u64,
@@ -114,7 +117,7 @@ impl Observer<'_> {
         if self.has_partial_head && begun == self.begun_before {
             return (self.quiet_ticks >= self.ticks_allowed_for_head).then_some(Stop::Stuck);
         }
-        if self.unflushed.get() {
+        if self.signs.unflushed.get() {
             return (self.quiet_ticks >= self.ticks_allowed_for_flush).then_some(Stop::Stuck);
         }
         Some(Stop::Idle)

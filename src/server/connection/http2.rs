@@ -1,6 +1,5 @@
 //! Serving HTTP/2 in clear text, by prior knowledge (RFC 9113, section 3.3).
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -66,7 +65,8 @@ pub async fn serve(
     let service = service_fn(move |request| {
         Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
     });
-    let io = TokioIo::new(Watched::new(stream, early, Rc::new(Cell::new(false))));
+    let watched = Watched::new(stream, early, Rc::default(), Rc::clone(&connections.pipeline));
+    let io = TokioIo::new(watched);
     let mut connection = pin!(connections.http2.serve_connection(io, service));
     let mut idle = connections.idle.started();
     let mut begun_at_last_look = 0;

@@ -214,7 +214,7 @@ fn sandbox_account(layer: &mut Layer) -> Result<Option<AccountName>, ConfigError
 fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
     let listen = match layer.take_list("server.listen") {
         Some((entries, place)) => listen::parse(&entries)
-            .map_err(|what| ConfigError::at(&place, format!("`server.listen`: {what}")))?,
+            .map_err(|what| ConfigError::at(&place, listen_problem(&place, &what)))?,
         None => vec![Listen::Localhost(8787)],
     };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -231,4 +231,12 @@ fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
         max_body_size: layer.take_number("server.max_body_size"),
         response_header: layer.take_switch("server.response_header").unwrap_or(true),
     })
+}
+
+/// A flag that has the name of what it sets says it once.
+fn listen_problem(place: &Place, what: &str) -> String {
+    match place {
+        Place::Flag(_) => what.to_owned(),
+        _ => format!("`server.listen`: {what}"),
+    }
 }

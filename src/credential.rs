@@ -10,6 +10,7 @@ mod refresh;
 mod schedule;
 pub mod source;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub enum Unavailable {
     /// A setting is wrong; which one.
     Misconfigured(String),
     /// The token endpoint does not help at the moment; the next try is due after the time given.
-    Trouble(&'static str, Duration),
+    Trouble(Cow<'static, str>, Duration),
 }
 
 /// The credential of one account, shared by all threads.

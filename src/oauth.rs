@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
-use crate::upstream::tls::{TlsConfigs, TlsSetupError};
+use crate::upstream::tls::{self, TlsConfigs};
 
 /// A token call is over within this time, whatever happens.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,8 +51,9 @@ pub enum TokenError {
     /// Worth repeating, after the given time if there is one.
     #[error("the token endpoint answered {status}")]
     Busy { status: StatusCode, retry_after: Option<Duration> },
-    #[error("the token endpoint cannot be reached")]
-    Unreachable,
+    /// What failed on the way, without the URL.
+    #[error("the token endpoint cannot be reached: {0}")]
+    Unreachable(String),
     #[error("the token endpoint's answer cannot be used: {0}")]
     Malformed(&'static str),
     #[error("{0}")]
@@ -82,7 +83,7 @@ struct Rejection {
 }
 
 impl TokenEndpoint {
-    /// `tls` may be missing where `url` is plain HTTP; `proxy` is `upstream.proxy`.
+    /// `tls` must be given where `url` is https; `proxy` is `upstream.proxy`.
     pub fn new(url: String, tls: Option<TlsConfigs>, proxy: Option<Origin>) -> Self {
         Self { url, tls, proxy, client: OnceLock::new() }
     }
@@ -107,7 +108,7 @@ impl TokenEndpoint {
             .header("content-type", "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(String::clone(&form));
-        let answer = call.send().await.map_err(|_| TokenError::Unreachable)?;
+        let answer = call.send().await.map_err(unreachable)?;
         let status = answer.status();
         let retry_after = retry_after(&answer);
         let body = read_bounded(answer).await?;
@@ -127,11 +128,12 @@ impl TokenEndpoint {
 
     fn build(&self) -> Result<Client, String> {
         let tls = match &self.tls {
-            Some(tls) => tls.clone(),
-            None => TlsConfigs::load(None).map_err(|e: TlsSetupError| e.to_string())?,
+            Some(tls) => (*tls.http1).clone(),
+            // Reading the platform's roots for nothing takes longer than all else here.
+            None => tls::without_roots().map_err(|e| e.to_string())?,
         };
         let mut builder = Client::builder()
-            .tls_backend_preconfigured((*tls.http1).clone())
+            .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
@@ -177,6 +179,20 @@ fn form_encoded(fields: &[(&str, &str)]) -> Zeroizing<String> {
     form
 }
 
+/// The innermost cause says what a person needs, such as an untrusted certificate; the outer ones
+/// repeat the URL.
+fn unreachable(error: reqwest::Error) -> TokenError {
+    if error.is_timeout() {
+        return TokenError::Unreachable("no answer in time".to_owned());
+    }
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    TokenError::Unreachable(cause.to_string())
+}
+
 fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
@@ -184,7 +200,7 @@ fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
 
 async fn read_bounded(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, TokenError> {
     let mut body = Zeroizing::new(Vec::new());
-    while let Some(part) = answer.chunk().await.map_err(|_| TokenError::Unreachable)? {
+    while let Some(part) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + part.len() > MAX_ANSWER {
             return Err(TokenError::Malformed("it is too large"));
         }

@@ -147,11 +147,20 @@ fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: boo
     print::line(format!("Upstream: {kind}{upstream}"));
     print::line(format!("Accounts: {}", account_list(config, sandbox)));
     if let Some(address) = shown.first() {
-        print::line(format!("Try: curl '{address}/crm/v3/objects/contacts?limit=1'"));
+        let account = account_prefix(config, sandbox);
+        print::line(format!("Try: curl '{address}{account}/crm/v3/objects/contacts?limit=1'"));
     }
     if sandbox {
         print::line(format!("What the sandbox saw: curl {upstream}/sandbox/requests"));
     }
+}
+
+/// Where no account is the default, a request has to name one.
+fn account_prefix(config: &Config, sandbox: bool) -> String {
+    if sandbox || config.default_account.is_some() {
+        return String::new();
+    }
+    config.accounts.keys().next().map(|name| format!("/@{name}")).unwrap_or_default()
 }
 
 fn account_list(config: &Config, sandbox: bool) -> String {

@@ -13,6 +13,9 @@ use super::paths::Base;
 use super::secret_ref::SecretRef;
 use crate::types::account::AccountName;
 
+/// Sets what is logged, for all commands; no key of the configuration.
+const LOG_DIRECTIVES: &str = "HUBSPOT_PROXY_LOG";
+
 const ACCESS_TOKEN: &str = "HUBSPOT_ACCESS_TOKEN";
 const CLIENT_ID: &str = "HUBSPOT_CLIENT_ID";
 const CLIENT_SECRET: &str = "HUBSPOT_CLIENT_SECRET";
@@ -73,7 +76,8 @@ impl Environment {
         if cfg!(windows) {
             names.iter_mut().for_each(|name| name.make_ascii_uppercase());
         }
-        names.retain(|name| name.starts_with(PREFIX));
+        // Read before there is a configuration: it sets how that is logged.
+        names.retain(|name| name.starts_with(PREFIX) && name != LOG_DIRECTIVES);
         names.sort();
         names
     }

@@ -99,7 +99,7 @@ impl Refresher {
             return Ok(());
         }
         self.standing()?;
-        Err(Unavailable::Trouble("its refresh takes too long", Duration::from_secs(1)))
+        Err(Unavailable::Trouble("its refresh takes too long".into(), Duration::from_secs(1)))
     }
 
     fn may_try_after(&self, failure: &Failure) -> bool {
@@ -117,7 +117,7 @@ impl Refresher {
     async fn run(&self, credential: &Arc<Credential>) {
         let outcome = match tokio::time::timeout(LONGEST_FETCH, self.source.fetch()).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::Transient("the token endpoint takes too long", None)),
+            Err(_) => Err(FetchError::Transient("the token endpoint takes too long".into(), None)),
         };
         match outcome {
             Ok(fetched) => self.succeeded(credential, &fetched),
@@ -156,7 +156,7 @@ impl Refresher {
             FetchError::NeedsLogin(what) => Unavailable::NeedsLogin(what),
             FetchError::Misconfigured(what) => Unavailable::Misconfigured(what.clone()),
             FetchError::Transient(what, _) => {
-                Unavailable::Trouble(what, self.clock.now().until(failure.next_try))
+                Unavailable::Trouble(what.clone(), self.clock.now().until(failure.next_try))
             }
         }
     }
@@ -164,7 +164,8 @@ impl Refresher {
 
 fn reason(error: &FetchError) -> &str {
     match error {
-        FetchError::NeedsLogin(what) | FetchError::Transient(what, _) => what,
+        FetchError::NeedsLogin(what) => what,
+        FetchError::Transient(what, _) => what,
         FetchError::Misconfigured(what) => what,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod refresh_token;
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub enum FetchError {
     /// A setting is wrong: only a change of it helps.
     Misconfigured(String),
     /// May pass by itself; the time is what the endpoint asked to wait.
-    Transient(&'static str, Option<Duration>),
+    Transient(Cow<'static, str>, Option<Duration>),
 }
 
 /// A fetch on its way.

@@ -43,10 +43,21 @@ pub fn clean_target(target: PathAndQuery) -> PathAndQuery {
     PathAndQuery::from_maybe_shared(Bytes::from(cleaned)).unwrap_or(target)
 }
 
+/// A server may take `;` for a separator, and `+` for a blank.
 fn is_credential(parameter: &str) -> bool {
-    let name = parameter.split('=').next().unwrap_or_default();
-    let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
-    CREDENTIAL_PARAMETERS.iter().any(|known| name.trim_ascii().eq_ignore_ascii_case(known))
+    parameter.split(';').any(|part| {
+        let name = part.split('=').next().unwrap_or_default();
+        let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
+        let name = trimmed(&name);
+        CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+    })
+}
+
+fn trimmed(name: &[u8]) -> &[u8] {
+    let is_blank = |b: &u8| b.is_ascii_whitespace() || *b == b'+';
+    let start = name.iter().position(|b| !is_blank(b)).unwrap_or(name.len());
+    let end = name.iter().rposition(|b| !is_blank(b)).map_or(start, |last| last + 1);
+    &name[start..end]
 }
 
 /// The value of `Authorization`, where the account has a token that may be used at once.
@@ -80,7 +91,7 @@ pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<Heade
         Err(why) => refusal(&configured.name, why),
         Ok(()) => Refusal::TokenUnavailable(
             configured.name.clone(),
-            "the token that was issued has already expired",
+            "the token that was issued has already expired".into(),
             std::time::Duration::from_secs(1),
         ),
     })
@@ -119,6 +130,8 @@ mod tests {
             ("/a?access%5Ftoken=x&b=1", "/a?b=1"),
             ("/a?myhapikey=1&hapikey2=3", "/a?myhapikey=1&hapikey2=3"),
             ("/a?b=hapikey", "/a?b=hapikey"),
+            ("/a?hapikey+=x&+hapikey=y&%20hapikey=z&b=1", "/a?b=1"),
+            ("/a?b=1;hapikey=x&c=2;d", "/a?c=2;d"),
         ];
         for (given, expected) in cases {
             assert_eq!(clean_target(given.parse().unwrap()).as_str(), expected, "{given}");

@@ -51,7 +51,7 @@ struct Record {
     path: String,
     account: Option<AccountName>,
     began: Instant,
-    head_after_ms: Option<u128>,
+    head_after_ms: Option<u64>,
     status: Option<StatusCode>,
     bytes: u64,
     broke_off: bool,
@@ -95,7 +95,7 @@ impl Exchange {
     /// The head of the answer is there.
     pub fn answered(&mut self, status: StatusCode) {
         if let Some(record) = &mut self.record {
-            record.head_after_ms = Some(record.began.elapsed().as_millis());
+            record.head_after_ms = Some(millis_since(record.began));
             record.status = Some(status);
         }
     }
@@ -138,10 +138,14 @@ impl Record {
             path = %self.path,
             status = self.status.map_or(0, |status| status.as_u16()),
             head_ms = self.head_after_ms.unwrap_or_default(),
-            total_ms = self.began.elapsed().as_millis(),
+            total_ms = millis_since(self.began),
             bytes = self.bytes,
             outcome,
             "request"
         );
     }
+}
+
+fn millis_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Method, Uri};
+use http::{Method, Response, Uri};
 use hyper::body::{Body, Incoming};
 
 use super::Pipeline;
 use super::route::Destination;
 use crate::types::refusal::Refusal;
+use crate::upstream::answer::AnswerBody;
 use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
 use crate::upstream::{Outgoing, SendFailure};
 
@@ -51,6 +52,14 @@ fn check_announced_size(head: &Parts, limit: Option<u64>) -> Result<(), Refusal>
 /// Whether a request cannot have changed anything (RFC 9110, section 9.2.1).
 pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A final status. What is left of the others, 101, answers an `Upgrade` that was never sent on.
+pub fn check_status(answer: Response<AnswerBody>) -> Result<Response<AnswerBody>, SendFailure> {
+    if answer.status().is_informational() {
+        return Err(SendFailure::NotHttp);
+    }
+    Ok(answer)
 }
 
 /// What the client is told when no answer came; `safe` as of [`is_safe`].

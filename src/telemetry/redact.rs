@@ -11,6 +11,7 @@ const LONGEST_HARMLESS: usize = 31;
 /// first segment, and no segment that looks like a key or token.
 pub fn path(raw: &str) -> String {
     let path = without_account(raw.split(['?', '#']).next().unwrap_or_default());
+    let path = &path[path.bytes().take_while(|b| *b == b'/').count().saturating_sub(1)..];
     let decoded = path::decoded_form(path);
     if let Some(prefix) = path::credential_prefix(&decoded) {
         return format!("{prefix}/...");
@@ -53,6 +54,7 @@ mod tests {
             (&format!("/a/{token}"), "/a/{redacted}"),
             (&format!("/a/{}", &token[1..]), &format!("/a/{}", &token[1..])),
             ("/", "/"),
+            ("//crm/v3//x", "/crm/v3//x"),
         ];
         for (given, expected) in cases {
             assert_eq!(path(given), expected, "{given}");

@@ -1,5 +1,6 @@
 //! The answers that are the proxy's own: why a request was not served, or not by the upstream.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -35,7 +36,7 @@ pub enum Refusal {
     /// The account and what is wrong with which of its settings.
     Misconfigured(AccountName, String),
     /// The account, what happened at the token endpoint, and when the next try is due.
-    TokenUnavailable(AccountName, &'static str, Duration),
+    TokenUnavailable(AccountName, Cow<'static, str>, Duration),
     Overloaded,
     Internal,
     /// What failed on the way.
@@ -179,7 +180,7 @@ mod tests {
             (Refusal::NeedsLogin(acme.clone(), ""), "needs-login", 503, false),
             (Refusal::Misconfigured(acme.clone(), String::new()), "misconfigured", 503, false),
             (
-                Refusal::TokenUnavailable(acme, "", Duration::from_millis(1)),
+                Refusal::TokenUnavailable(acme, "".into(), Duration::from_millis(1)),
                 "token-unavailable",
                 503,
                 true,

@@ -42,6 +42,8 @@ pub enum ConnectError {
     TimedOut { host: String, after: Duration },
     #[error("{0}")]
     OutboundProxy(io::Error),
+    #[error("the outbound proxy (upstream.proxy, or HTTPS_PROXY) cannot be reached: {0}")]
+    NoOutboundProxy(Box<ConnectError>),
 }
 
 /// Which HTTP version the connection is for.
@@ -103,7 +105,8 @@ impl Connector {
         let stream = match &self.outbound_proxy {
             None => tcp(self.origin.host(), self.origin.port()).await?,
             Some(proxy) => {
-                let mut stream = tcp(proxy.host(), proxy.port()).await?;
+                let stream = tcp(proxy.host(), proxy.port()).await;
+                let mut stream = stream.map_err(|e| ConnectError::NoOutboundProxy(Box::new(e)))?;
                 let opened = proxy.open_tunnel(&mut stream, &self.origin).await;
                 opened.map_err(ConnectError::OutboundProxy)?;
                 stream

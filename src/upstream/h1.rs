@@ -24,7 +24,7 @@ use crate::types::clock::{SharedClock, WallTime};
 /// whatever a machine's sleep did to the connection, it is not used after it.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// Idle connections kept by one core.
-const MAX_IDLE: usize = 64;
+const MAX_IDLE: usize = 512;
 /// Open connections of one core.
 const MAX_OPEN: usize = 1024;
 /// Largest head of an answer that is read, in bytes.

@@ -46,6 +46,11 @@ impl TlsConfigs {
     }
 }
 
+/// A configuration that trusts nobody, for a client that speaks no TLS.
+pub fn without_roots() -> Result<ClientConfig, TlsSetupError> {
+    client_config(RootCertStore::empty())
+}
+
 /// The process's one crypto provider.
 pub fn install_crypto_provider() {
     // An error says that a provider is installed already, which is what is wanted.

@@ -194,3 +194,8 @@ fn a_value_that_is_no_text_is_refused() {
     let error = crate::config::load(&sources).unwrap_err().to_string();
     assert!(error.starts_with("HUBSPOT_PROXY_UPSTREAM__URL: its value is not UTF-8"), "{error}");
 }
+
+#[test]
+fn the_variable_of_the_log_is_no_setting() {
+    Start::new().env("HUBSPOT_ACCESS_TOKEN", "t").env("HUBSPOT_PROXY_LOG", "debug").config();
+}

@@ -55,14 +55,14 @@ fn explain(error: TokenError) -> FetchError {
             "the token endpoint answered {status}; check oauth.token_url and the account's settings"
         )),
         TokenError::Setup(what) => FetchError::Misconfigured(what),
-        TokenError::Busy { retry_after, .. } => {
-            FetchError::Transient("the token endpoint is busy or failing", retry_after)
+        TokenError::Busy { status, retry_after } => {
+            FetchError::Transient(format!("the token endpoint answered {status}").into(), retry_after)
         }
-        TokenError::Unreachable => {
-            FetchError::Transient("the token endpoint cannot be reached", None)
+        TokenError::Unreachable(why) => {
+            FetchError::Transient(format!("the token endpoint cannot be reached ({why})").into(), None)
         }
-        TokenError::Malformed(_) => {
-            FetchError::Transient("the token endpoint's answer cannot be used", None)
+        TokenError::Malformed(what) => {
+            FetchError::Transient(format!("the token endpoint's answer cannot be used: {what}").into(), None)
         }
     }
 }

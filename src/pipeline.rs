@@ -76,6 +76,8 @@ pub struct Pipeline {
 struct Client {
     is_browser: bool,
     speaks_http2: bool,
+    /// Its connection is one too many.
+    overloads: bool,
 }
 
 /// An answer whose body is not yet tied to its exchange.
@@ -116,6 +118,7 @@ impl Pipeline {
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
             speaks_http2: head.version >= Version::HTTP_2,
+            overloads: entrance.overloaded,
         };
         async move {
             let mut account = None;
@@ -204,9 +207,9 @@ impl Pipeline {
         if client.is_browser {
             response::add_sandboxing_headers(headers);
         }
-        if body_unread {
-            // Answered before the client has sent everything: what follows is read and dropped,
-            // and a further request on this connection could not be found behind it.
+        // Answered before the client has sent everything: what follows is read and dropped, and a
+        // further request on this connection could not be found behind it.
+        if body_unread || (client.overloads && !client.speaks_http2) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -8,7 +8,8 @@ use std::thread;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use super::{Failure, SandboxArgs, print, shutdown};
+use super::shutdown::Signals;
+use super::{Failure, SandboxArgs, print};
 use crate::config::Listen;
 use crate::sandbox::{Options, Sandbox, demo};
 use crate::server::listener::{self, Listener};
@@ -24,6 +25,19 @@ pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
     let options =
         Options { token_ttl: flags.token_ttl, rotation: flags.rotation, seed: flags.seed };
     let address = super::serve::shown_addresses(&[listen], &listeners).remove(0);
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let (signals, listeners) = {
+        let _entered = runtime.enter();
+        let signals = Signals::install().map_err(Failure::failed)?;
+        (signals, into_tokio(sockets(listeners)).map_err(Failure::failed)?)
+    };
+    announce(&address);
+    let sandbox = Sandbox::new(options, Arc::new(SystemClock));
+    runtime.block_on(sandbox.serve(listeners, signals.requested()));
+    Ok(())
+}
+
+fn announce(address: &str) {
     print::line(format!("HubSpot emulator on {address} (Hub ID {})", demo::HUB_ID));
     print::line(format!("Static token:  {}", demo::ACCESS_TOKEN));
     print::line(format!(
@@ -33,15 +47,6 @@ pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
         demo::REFRESH_TOKEN
     ));
     print::line(format!("What arrived:  curl {address}/sandbox/requests"));
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime
-        .block_on(async {
-            let listeners = into_tokio(sockets(listeners))?;
-            let sandbox = Sandbox::new(options, Arc::new(SystemClock));
-            sandbox.serve(listeners, shutdown::requested_once()).await;
-            Ok(())
-        })
-        .map_err(|error: io::Error| Failure::failed(error))
 }
 
 /// An emulator on a thread of its own, for as long as this lives.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 
 use super::sandbox::Beside;
-use super::{Failure, ServeArgs, print, shutdown};
+use super::shutdown::Signals;
+use super::{Failure, ServeArgs, print};
 use crate::accounts::open::{Grant, Surroundings, refreshing};
 use crate::accounts::{Account, Accounts};
 use crate::config::{
@@ -43,8 +44,12 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let tls = surroundings.tls.clone();
     let server = Server::new(&config, Arc::new(accounts), listeners, tls, clock);
     let server = server.map_err(Failure::usage)?;
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::install().map_err(Failure::failed)?
+    };
     announce(&config, file.as_deref(), &shown, args.sandbox);
-    let outcome = runtime.block_on(server.run(shutdown::requested_once()));
+    let outcome = runtime.block_on(server.run(signals.requested()));
     drop(sandbox);
     outcome.map_err(Failure::failed)
 }

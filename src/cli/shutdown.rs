@@ -2,33 +2,50 @@
 
 use std::io;
 
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
-/// Waits for Ctrl-C or, on Unix, SIGTERM.
-pub async fn requested() -> io::Result<()> {
+/// Ctrl-C and, on Unix, SIGTERM: caught from the moment that this exists.
+pub struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            outcome = tokio::signal::ctrl_c() => outcome,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    interrupt: Signal,
+    #[cfg(unix)]
+    terminate: Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
 }
 
-/// As [`requested`]; from then on a second signal ends the process at once.
-pub async fn requested_once() {
-    if let Err(error) = requested().await {
-        info!("cannot wait for signals: {error}");
-        return std::future::pending().await;
+impl Signals {
+    /// Must be called inside a runtime.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+            #[cfg(windows)]
+            interrupt: tokio::signal::windows::ctrl_c()?,
+        })
     }
-    info!("stopping: what is under way may end; a second signal cuts it");
-    tokio::spawn(async {
-        if requested().await.is_ok() {
-            std::process::exit(1);
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    });
+        #[cfg(windows)]
+        let _ = self.interrupt.recv().await;
+    }
+
+    /// Waits for the first; from then on a second one ends the process at once.
+    pub async fn requested(mut self) {
+        self.next().await;
+        info!("stopping: what is under way may end; a second signal cuts it");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(1);
+        });
+    }
 }

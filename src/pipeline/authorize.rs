@@ -22,10 +22,8 @@ const CREDENTIAL_PARAMETERS: [&[u8]; 2] = [b"hapikey", b"access_token"];
 
 /// Removes what ends at this hop and what is the client's alone.
 pub fn clean_headers(headers: &mut HeaderMap) {
-    hop_headers::remove(headers);
-    hop_headers::remove_matching(headers, hop_headers::is_client_only);
-    // Answered by this hop, when the body is first wanted (RFC 9110, section 10.1.1).
-    headers.remove(EXPECT);
+    // `Expect` is answered by this hop, when the body is first wanted (RFC 9110, section 10.1.1).
+    hop_headers::remove(headers, |name| hop_headers::is_client_only(name) || *name == EXPECT);
 }
 
 /// The target without credentials in its query, in whatever spelling; all else byte for byte.

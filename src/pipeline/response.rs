@@ -15,8 +15,7 @@ static X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-t
 
 /// Leaves of the upstream's headers what may reach the client.
 pub fn filter(headers: &mut HeaderMap) {
-    hop_headers::remove(headers);
-    hop_headers::remove_matching(headers, is_upstreams_alone);
+    hop_headers::remove(headers, is_upstreams_alone);
 }
 
 /// Headers that are about the upstream's own origin, or that only the proxy may set.

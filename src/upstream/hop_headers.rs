@@ -7,22 +7,25 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static CLOSE: HeaderName = HeaderName::from_static("close");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
 /// Removes all that concerns this connection alone, and all that `Connection` names, from a
-/// request or response head. `TE: trailers` and `Trailer` stay, unless `Connection` is the only
-/// reason to think of them as this hop's (RFC 9110, section 10.1.4 makes `TE` name itself there).
-pub fn remove(headers: &mut HeaderMap) {
+/// request or response head, and all else whose name is `unwanted`. `TE: trailers` and `Trailer`
+/// stay, unless `Connection` is the only reason to think of them as this hop's (RFC 9110, section
+/// 10.1.4 makes `TE` name itself there).
+pub fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     remove_named_by_connection(headers);
-    headers.remove(&KEEP_ALIVE);
-    headers.remove(&CLOSE);
-    headers.remove(&PROXY_CONNECTION);
-    headers.remove(PROXY_AUTHENTICATE);
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(UPGRADE);
+    // Looks before it removes, in one pass: mostly there is nothing.
+    while let Some(name) = headers.keys().find(|name| is_of_this_hop(name) || unwanted(name)) {
+        let name = name.clone();
+        headers.remove(name);
+    }
     keep_only_te_trailers(headers);
+}
+
+fn is_of_this_hop(name: &HeaderName) -> bool {
+    *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == PROXY_AUTHENTICATE
+        || matches!(name.as_str(), "keep-alive" | "close" | "proxy-connection")
 }
 
 fn remove_named_by_connection(headers: &mut HeaderMap) {
@@ -95,17 +98,7 @@ fn is_client_only_extension(name: &str) -> bool {
 
 /// Leaves in request trailers only what may travel on.
 pub fn remove_from_request_trailers(trailers: &mut HeaderMap) {
-    remove(trailers);
-    remove_matching(trailers, |name| {
-        is_client_only(name) || *name == CONTENT_LENGTH || *name == HOST
-    });
-}
-
-/// Removes all headers whose name `matches`; looks first, since mostly there is none.
-pub fn remove_matching(headers: &mut HeaderMap, matches: impl Fn(&HeaderName) -> bool) {
-    while let Some(name) = headers.keys().find(|name| matches(name)).cloned() {
-        headers.remove(name);
-    }
+    remove(trailers, |name| is_client_only(name) || *name == CONTENT_LENGTH || *name == HOST);
 }
 
 #[cfg(test)]
@@ -122,7 +115,7 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        remove(&mut headers);
+        remove(&mut headers, |_| false);
         let mut left: Vec<_> =
             headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
         left.sort();

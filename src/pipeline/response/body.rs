@@ -1,7 +1,7 @@
 //! The body that goes to the client: the upstream's as it streams, or one of the proxy's own.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -41,16 +41,21 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
-        let frame = match &mut this.source {
-            Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
+        let mut frame = match &mut this.source {
+            Source::Own(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Source::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
         };
-        match &frame {
-            Poll::Ready(Some(Ok(frame))) => this.exchange.passed(frame.data_ref()),
-            Poll::Ready(Some(Err(_))) => this.exchange.broke_off(),
-            _ => {}
+        match &mut frame {
+            Some(Ok(frame)) => {
+                this.exchange.passed(frame.data_ref());
+                if let Some(trailers) = frame.trailers_mut() {
+                    super::filter(trailers);
+                }
+            }
+            Some(Err(_)) => this.exchange.broke_off(),
+            None => {}
         }
-        frame
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -106,6 +106,10 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
+    fn is_between_requests(&self) -> bool {
+        self.activity.in_flight() == 0 && !self.signs.unflushed.get()
+    }
+
     fn at_tick(&mut self) -> Option<Stop> {
         let begun = self.activity.begun();
         if self.activity.in_flight() > 0 || begun != self.begun_at_last_tick {
@@ -142,6 +146,10 @@ where
         // An error has been told to whom it concerns: the client is gone or its message was
         // malformed, and then hyper has answered it.
         if Pin::new(&mut *connection).poll(cx).is_ready() {
+            return Poll::Ready(Stop::Finished);
+        }
+        if told && observer.is_between_requests() {
+            // hyper would wait for the rest of a head that has begun.
             return Poll::Ready(Stop::Finished);
         }
         while tick.poll_expired(cx).is_ready() {

@@ -84,11 +84,16 @@ pub async fn serve(
             begun_at_last_look = begun;
             idle.restart();
         }
-        if !told && member.has_begun(cx) {
+        if !told && (member.has_begun(cx) || (entrance.overloaded && activity.begun() > 0)) {
             told = true;
             connection.as_mut().graceful_shutdown();
         }
-        Pin::new(&mut connection).poll(cx).map(|_| ())
+        let ended = Pin::new(&mut connection).poll(cx).map(|_| ());
+        if entrance.overloaded && !told && activity.begun() > 0 {
+            // It has had its answer: look again, and take no second request.
+            cx.waker().wake_by_ref();
+        }
+        ended
     })
     .await;
 }

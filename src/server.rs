@@ -8,6 +8,7 @@ mod balance;
 mod connection;
 mod data_plane;
 mod drain;
+mod file_limit;
 pub mod listener;
 
 use std::io;
@@ -83,6 +84,7 @@ impl Server {
     /// Serves until `shutdown` is ready, then lets what is under way end within
     /// `server.shutdown_grace`. Fails when a core fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        file_limit::raise();
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
         for balance in Balance::among(self.cores) {

@@ -171,7 +171,11 @@ impl Pipeline {
         let safe = forward::is_safe(&head.method);
         let destination = Destination { account, target };
         let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
-        let sent = self.upstream.send(outgoing).await.and_then(forward::check_status);
+        let sent = self
+            .upstream
+            .send(outgoing, false)
+            .await
+            .and_then(|sent| forward::check_status(sent.answer));
         let mut answer =
             sent.map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
         response::filter(answer.headers_mut());

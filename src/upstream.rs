@@ -6,6 +6,7 @@
 //! time only where the first cannot have changed anything (see [`Upstream::send`]). This module
 //! knows nothing of accounts, clients or tokens.
 
+pub mod again;
 pub mod answer;
 pub mod connect;
 mod h1;
@@ -22,17 +23,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use again::Again;
 use answer::AnswerBody;
 use connect::{ConnectError, Connector};
 use exchange::{Attempt, Exchange, Http1Exchange, Received};
 use h1::{H1Connection, H1Pool};
 use h2::{H2Checkout, H2Exchange, H2Pool};
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 use load::Load;
-use replay::{BodyFailure, BodyProgress, RequestBody};
+use replay::{BodyFailure, RequestBody};
 use thiserror::Error;
 
 use crate::deadline::Deadlines;
@@ -90,6 +92,12 @@ pub struct Outgoing {
     pub body: RequestBody,
 }
 
+/// An answer, and what it takes to send its request again, where that was asked for.
+pub struct Sent {
+    pub answer: Response<AnswerBody>,
+    pub again: Option<Again>,
+}
+
 /// The upstream, as seen from one core.
 pub struct Upstream {
     origin: Arc<Origin>,
@@ -104,14 +112,6 @@ pub struct Upstream {
 enum Connection {
     Http1 { connection: H1Connection, reused: bool },
     Http2(H2Exchange),
-}
-
-/// What a second attempt would need: a list costs less to keep than a map, and is rarely used.
-struct Spare {
-    method: Method,
-    target: PathAndQuery,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    progress: BodyProgress,
 }
 
 impl Upstream {
@@ -141,7 +141,9 @@ impl Upstream {
     /// It is tried once more, on a fresh connection, when not a byte of it was written; when
     /// HTTP/2 says that it was not processed and the body is still held; and when a GET, HEAD or
     /// OPTIONS without a body met a reused connection that ended before any byte of an answer.
-    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<AnswerBody>, SendFailure> {
+    ///
+    /// With `keep`, the answer comes with the means to send the request once more.
+    pub async fn send(&self, outgoing: Outgoing, keep: bool) -> Result<Sent, SendFailure> {
         let in_flight = self.load.enter();
         // Everything but the wait for the answer is boxed where it is rare: the future of a request
         // is moved as a whole when it starts, and its size is time.
@@ -149,16 +151,17 @@ impl Upstream {
             Some(connection) => connection,
             None => Box::pin(self.connect()).await?,
         };
-        let exchange = self.begin(connection, outgoing);
+        let exchange = self.begin(connection, outgoing, keep);
         let reused = exchange.reused;
-        let answer = match exchange.await {
-            Ok(answer) => answer,
-            Err((unsent, spare)) => {
-                let outgoing = second_attempt(unsent, spare, reused)?;
-                Box::pin(self.send_on_fresh_connection(outgoing)).await?
+        let (answer, again) = match exchange.await {
+            Ok(outcome) => outcome,
+            Err((unsent, again)) => {
+                let outgoing = second_attempt(unsent, again, reused)?;
+                Box::pin(self.send_on_fresh_connection(outgoing, keep)).await?
             }
         };
-        Ok(answer.map(|received| received.into_body(in_flight)))
+        let answer = answer.map(|received| received.into_body(in_flight));
+        Ok(Sent { answer, again: again.filter(|_| keep) })
     }
 
     /// A connection that a request can be put on at once.
@@ -190,16 +193,16 @@ impl Upstream {
     async fn send_on_fresh_connection(
         &self,
         outgoing: Outgoing,
-    ) -> Result<Response<Received>, SendFailure> {
+        keep: bool,
+    ) -> Result<(Response<Received>, Option<Again>), SendFailure> {
         let connection = self.h1.open().await?;
-        let exchange = self.begin(Connection::Http1 { connection, reused: false }, outgoing);
-        match exchange.await {
-            Ok(answer) => Ok(answer),
-            Err((unsent, spare)) => Err(match second_attempt(unsent, spare, false) {
-                Err(failure) => failure,
-                Ok(_) => SendFailure::Closed { sent: false },
-            }),
-        }
+        let exchange = self.begin(Connection::Http1 { connection, reused: false }, outgoing, keep);
+        exchange.await.map_err(|(unsent, _)| match unsent {
+            Unsent::Failed(failure) => failure,
+            Unsent::NotWritten(_) => SendFailure::Closed { sent: false },
+            Unsent::Unprocessed => SendFailure::Closed { sent: true },
+            Unsent::NoAnswer { sent } => SendFailure::Closed { sent },
+        })
     }
 
     /// Puts a request on a connection.
@@ -207,27 +210,28 @@ impl Upstream {
         &self,
         connection: Connection,
         outgoing: Outgoing,
+        keep: bool,
     ) -> Exchange<impl Http1Exchange + use<>> {
         let deadline = self.deadlines.started();
         let progress = outgoing.body.progress();
-        let (attempt, spare, reused) = match connection {
+        let (attempt, again, reused) = match connection {
             Connection::Http1 { connection, reused } => {
-                let Outgoing { head, body } = &outgoing;
-                let spare = (reused && is_repeatable(&head.method, body)).then(|| spare(&outgoing));
+                let needed = keep || (reused && is_repeatable(&outgoing));
+                let again = needed.then(|| Again::of(&outgoing));
                 let request = self.http1_request(outgoing);
-                (Attempt::Http1 { exchange: connection.exchange(&self.h1, request) }, spare, reused)
+                (Attempt::Http1 { exchange: connection.exchange(&self.h1, request) }, again, reused)
             }
             Connection::Http2(exchange) => {
-                let spare = Some(spare(&outgoing));
+                let again = Some(Again::of(&outgoing));
                 let reused = exchange.reused;
                 let attempt = match self.http2_request(outgoing) {
                     Ok(request) => Attempt::of_http2(exchange.begin(request)),
                     Err(failure) => Attempt::Ended { unsent: Some(Unsent::Failed(failure)) },
                 };
-                (attempt, spare, reused)
+                (attempt, again, reused)
             }
         };
-        Exchange { attempt, spare, reused, deadline, progress, passed: 0 }
+        Exchange { attempt, again, reused, deadline, progress, passed: 0 }
     }
 
     fn http1_request(&self, outgoing: Outgoing) -> Request<RequestBody> {
@@ -241,21 +245,20 @@ impl Upstream {
 
     fn http2_request(&self, outgoing: Outgoing) -> Result<Request<RequestBody>, SendFailure> {
         let Outgoing { mut head, body } = outgoing;
-        head.uri = self.absolute(path_and_query(&head.uri)).map_err(|_| SendFailure::NotHttp)?;
+        head.uri = self.absolute(path_and_query(&head.uri)).ok_or(SendFailure::NotHttp)?;
         head.version = Version::HTTP_2;
         head.headers.remove(HOST);
         Ok(Request::from_parts(head, body))
     }
 
     /// The target is built from parts; that its host is the upstream's is looked at once more.
-    fn absolute(&self, path: PathAndQuery) -> Result<Uri, http::Error> {
+    fn absolute(&self, path: PathAndQuery) -> Option<Uri> {
         let uri = Uri::builder()
             .scheme(self.origin.scheme().clone())
             .authority(self.origin.authority().clone())
             .path_and_query(path)
-            .build()?;
-        debug_assert_eq!(uri.authority(), Some(self.origin.authority()));
-        Ok(uri)
+            .build();
+        uri.ok().filter(|uri| uri.authority() == Some(self.origin.authority()))
     }
 }
 
@@ -270,58 +273,31 @@ fn declare_chunked(head: &mut Parts, body: &RequestBody) {
     }
 }
 
-fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
-    body.is_empty() && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-fn spare(outgoing: &Outgoing) -> Box<Spare> {
+/// May be sent again even when the first may have arrived.
+fn is_repeatable(outgoing: &Outgoing) -> bool {
     let Outgoing { head, body } = outgoing;
-    let mut headers = Vec::with_capacity(head.headers.len());
-    headers.extend(head.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    Box::new(Spare {
-        method: head.method.clone(),
-        target: path_and_query(&head.uri),
-        headers,
-        progress: body.progress(),
-    })
+    body.is_empty() && matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// What to send again, or the failure when it must not be.
 fn second_attempt(
     unsent: Unsent,
-    spare: Option<Box<Spare>>,
+    again: Option<Again>,
     reused: bool,
 ) -> Result<Outgoing, SendFailure> {
-    let failure = match unsent {
-        Unsent::Failed(failure) => return Err(failure),
+    match unsent {
+        Unsent::Failed(failure) => Err(failure),
         Unsent::NotWritten(request) if reused => {
             let (head, body) = request.into_parts();
-            return Ok(Outgoing { head, body });
+            Ok(Outgoing { head, body })
         }
-        Unsent::NotWritten(_) => SendFailure::Closed { sent: false },
+        Unsent::NotWritten(_) => Err(SendFailure::Closed { sent: false }),
         Unsent::Unprocessed => {
-            return spare.and_then(|spare| spare.again()).ok_or(SendFailure::Closed { sent: true });
+            again.and_then(Again::outgoing).ok_or(SendFailure::Closed { sent: true })
         }
-        Unsent::NoAnswer { sent } => SendFailure::Closed { sent },
-    };
-    let repeatable = spare.filter(|spare| {
-        reused && matches!(spare.method, Method::GET | Method::HEAD | Method::OPTIONS)
-    });
-    match repeatable {
-        Some(spare) if spare.progress.is_absent() => spare.again().ok_or(failure),
-        _ => Err(failure),
-    }
-}
-
-impl Spare {
-    fn again(self) -> Option<Outgoing> {
-        let body = self.progress.again()?;
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = self.method;
-        head.uri = Uri::from(self.target);
-        for (name, value) in self.headers {
-            head.headers.append(name, value);
+        Unsent::NoAnswer { sent } => {
+            let repeatable = again.filter(|again| reused && (!sent || again.is_repeatable()));
+            repeatable.and_then(Again::outgoing).ok_or(SendFailure::Closed { sent })
         }
-        Some(Outgoing { head, body })
     }
 }

@@ -12,12 +12,13 @@ use http::header::CONTENT_LENGTH;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::again::Again;
 use super::answer::AnswerBody;
 use super::h1::H1Lease;
 use super::h2::{H2Lease, H2Pending};
 use super::load::InFlight;
 use super::replay::BodyProgress;
-use super::{SendFailure, Spare, Unsent};
+use super::{SendFailure, Unsent};
 use crate::deadline::Deadline;
 
 /// An exchange over HTTP/1.1; hyper's futures have no name.
@@ -32,7 +33,7 @@ pin_project! {
     pub(super) struct Exchange<F> {
         #[pin]
         pub(super) attempt: Attempt<F>,
-        pub(super) spare: Option<Box<Spare>>,
+        pub(super) again: Option<Again>,
         // Whether the connection had carried requests before.
         pub(super) reused: bool,
         pub(super) deadline: Deadline,
@@ -100,12 +101,16 @@ impl<F: Http1Exchange> Attempt<F> {
 }
 
 impl<F: Http1Exchange> Future for Exchange<F> {
-    type Output = Result<Response<Received>, (Unsent, Option<Box<Spare>>)>;
+    type Output = Result<(Response<Received>, Option<Again>), (Unsent, Option<Again>)>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if let Poll::Ready(outcome) = this.attempt.poll_head(cx) {
-            return Poll::Ready(outcome.map_err(|unsent| (unsent, this.spare.take())));
+            let again = this.again.take();
+            return Poll::Ready(match outcome {
+                Ok(answer) => Ok((answer, again)),
+                Err(unsent) => Err((unsent, again)),
+            });
         }
         while this.deadline.poll_expired(cx).is_ready() {
             // An upload that is still moving is not a silent upstream.

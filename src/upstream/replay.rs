@@ -107,6 +107,21 @@ where
         self.0.as_ref().and_then(|source| source.borrow().failure())
     }
 
+    /// Reads nothing more from the client for now: an answer is there, and whether this attempt goes
+    /// on is not yet known.
+    pub fn hold(&self) {
+        if let Some(source) = &self.0 {
+            source.borrow_mut().hold();
+        }
+    }
+
+    /// Goes on after [`Self::hold`].
+    pub fn release(&self) {
+        if let Some(source) = &self.0 {
+            source.borrow_mut().release();
+        }
+    }
+
     /// The same body for a further attempt, which takes it away from all earlier ones; `None` when
     /// more has gone by than was kept.
     pub fn again(&self) -> Option<RequestBody<B>> {

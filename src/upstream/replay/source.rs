@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -28,6 +28,9 @@ pub(super) struct Source<B> {
     complete: bool,
     failure: Option<BodyFailure>,
     unread: Rc<Cell<bool>>,
+    /// While set, nothing is read from the client; who wanted to is woken at the end of it.
+    held: bool,
+    waiting: Option<Waker>,
 }
 
 impl<B> Source<B>
@@ -48,6 +51,8 @@ where
             complete: false,
             failure: None,
             unread,
+            held: false,
+            waiting: None,
         }
     }
 
@@ -112,7 +117,20 @@ where
         }
         self.attempt += 1;
         self.complete = false;
+        self.release();
         Some(self.attempt)
+    }
+
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Also tells an attempt that has lost the body, which then ends.
+    pub(super) fn release(&mut self) {
+        self.held = false;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
     }
 
     pub(super) fn poll_inner(
@@ -121,6 +139,10 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         if let Some(failure) = self.failure {
             return Poll::Ready(Some(Err(failure)));
+        }
+        if self.held {
+            self.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
             None => {

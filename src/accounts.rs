@@ -8,13 +8,25 @@ use std::sync::Arc;
 
 use crate::credential::Credential;
 use crate::types::account::AccountName;
+use crate::types::secret::Secret;
 
 /// One configured account.
 pub struct Account {
     pub name: AccountName,
     /// The Hub ID, where it is configured.
     pub hub_id: Option<u64>,
+    pub kind: Kind,
     pub credential: Arc<Credential>,
+}
+
+/// What an account's credential speaks for, and so which operations it serves.
+pub enum Kind {
+    /// A portal: all operations but the two kinds below.
+    Portal,
+    /// An app, by the client-credentials grant: the webhooks journal.
+    App,
+    /// A developer account, by a key in the query: the operations that take such a key.
+    Developer { key: Secret },
 }
 
 /// All accounts of the process.

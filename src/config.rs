@@ -136,6 +136,9 @@ pub struct AccountConfig {
 pub enum CredentialConfig {
     AccessToken { token: SecretRef },
     OAuth { client_id: String, client_secret: SecretRef, refresh_token: SecretRef },
+    PersonalAccessKey { key: SecretRef },
+    ClientCredentials { client_id: String, client_secret: SecretRef, scopes: Vec<String> },
+    DeveloperApiKey { key: SecretRef },
 }
 
 /// Finds, reads, merges and checks the configuration.

@@ -1,14 +1,18 @@
 //! The credential engine: a valid token for an account, kept fresh.
 //!
 //! The data plane reads the published token without lock, wait or I/O ([`hot`]) and asks for a
-//! newer one ([`Credential::newer_than`]) only where there is none to use. A refresh runs in a
-//! task of its own on the control plane, one at a time for an account; a client that goes away
-//! does not end it, and all who wait share its result. The engine knows nothing of HTTP serving.
+//! newer one ([`Credential::newer_than`], [`Credential::replacement`]) only where there is none to
+//! use. A refresh runs in a task of its own on the control plane, one at a time for an account; a
+//! client that goes away does not end it, and all who wait share its result. The engine knows
+//! nothing of HTTP serving.
 
+mod forced;
 pub mod hot;
 mod refresh;
 mod schedule;
 pub mod source;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,14 +20,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use hot::Token;
+use forced::ForcedRefreshes;
+use hot::{Freshness, Token};
+pub use refresh::Engine;
 use refresh::Refresher;
 use source::TokenSource;
-use tokio::runtime::Handle;
 
 use crate::types::account::AccountName;
-use crate::types::clock::SharedClock;
 use crate::types::secret::Secret;
+
+/// A token that was fetched less than this ago is not refreshed because of a 401: the cause is
+/// another one.
+const JUST_FETCHED: Duration = Duration::from_secs(10);
 
 /// Why there is no token to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +40,28 @@ pub enum Unavailable {
     NeedsLogin(&'static str),
     /// A setting is wrong; which one.
     Misconfigured(String),
+    /// The token is for another portal than the configured one.
+    WrongPortal { found: u64, configured: u64 },
     /// The token endpoint does not help at the moment; the next try is due after the time given.
     Trouble(Cow<'static, str>, Duration),
+}
+
+/// Why a refused token is not replaced by another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoReplacement {
+    /// It has been fetched only now.
+    JustFetched,
+    /// Forced refreshes have been in vain, and pause.
+    Paused,
+    /// No other can be had.
+    Unavailable(Unavailable),
+}
+
+/// A token that a refused one was replaced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Whether a refresh was forced for it, or it had been there already.
+    pub forced: bool,
 }
 
 /// The credential of one account, shared by all threads.
@@ -42,38 +70,53 @@ pub struct Credential {
     /// Counts the tokens published; 0 before the first.
     generation: AtomicU64,
     current: ArcSwapOption<Token>,
-    /// `None` for a static token.
+    /// `None` for a static token that needs no look at it.
     refresher: Option<Refresher>,
+    /// Whether another token can be had when this one is refused.
+    can_refresh: bool,
+    forced: ForcedRefreshes,
 }
 
 impl Credential {
     /// A static token: never refreshed.
     pub fn fixed(account: AccountName, token: &Secret) -> Arc<Self> {
-        let credential = Self {
-            account,
-            generation: AtomicU64::new(0),
-            current: ArcSwapOption::empty(),
-            refresher: None,
-        };
+        let credential = Self::new(account, None, false);
         credential.publish(Token::unlimited(token));
         Arc::new(credential)
     }
 
-    /// A token that `source` fetches, `ahead` of the expiry of the one before. Refreshes run on
-    /// `runtime`.
+    /// A static token that is used once `source` has looked at it; never refreshed.
+    pub fn checked(
+        account: AccountName,
+        source: Box<dyn TokenSource>,
+        engine: Engine,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(account, Some(Refresher::new(source, engine)), false))
+    }
+
+    /// No token at all: what the account has goes another way.
+    pub fn none(account: AccountName) -> Arc<Self> {
+        Arc::new(Self::new(account, None, false))
+    }
+
+    /// A token that `source` fetches before the one in use ends.
     pub fn refreshing(
         account: AccountName,
         source: Box<dyn TokenSource>,
-        ahead: Duration,
-        clock: SharedClock,
-        runtime: Handle,
+        engine: Engine,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::new(account, Some(Refresher::new(source, engine)), true))
+    }
+
+    fn new(account: AccountName, refresher: Option<Refresher>, can_refresh: bool) -> Self {
+        Self {
             account,
             generation: AtomicU64::new(0),
             current: ArcSwapOption::empty(),
-            refresher: Some(Refresher::new(source, ahead, clock, runtime)),
-        })
+            refresher,
+            can_refresh,
+            forced: ForcedRefreshes::default(),
+        }
     }
 
     /// Whose credential it is.
@@ -83,7 +126,7 @@ impl Credential {
 
     /// Whether a newer token can be had when this one is refused.
     pub fn can_refresh(&self) -> bool {
-        self.refresher.is_some()
+        self.can_refresh
     }
 
     /// Starts a refresh in the background, unless one is running or the last failure forbids it.
@@ -101,12 +144,50 @@ impl Credential {
         refresher.newer_than(self, generation).await
     }
 
+    /// Another token after the one of `generation` was refused: the current one if that is newer,
+    /// else the outcome of one forced refresh, which all share whose token was refused with it.
+    pub async fn replacement(
+        self: &Arc<Self>,
+        generation: u64,
+    ) -> Result<Replacement, NoReplacement> {
+        let Some(refresher) = &self.refresher else {
+            return Err(NoReplacement::JustFetched);
+        };
+        if self.generation() > generation {
+            return Ok(Replacement { forced: false });
+        }
+        let now = refresher.moment();
+        if self.current.load().as_ref().is_some_and(|token| token.age(now) < JUST_FETCHED) {
+            return Err(NoReplacement::JustFetched);
+        }
+        if self.forced.are_paused(now.steady) {
+            return Err(NoReplacement::Paused);
+        }
+        refresher.refuse(generation);
+        let refreshed = refresher.newer_than(self, generation).await;
+        refreshed.map(|()| Replacement { forced: true }).map_err(NoReplacement::Unavailable)
+    }
+
+    /// An answer that is not 401: whatever was wrong with tokens is over.
+    pub fn accepted(&self) {
+        self.forced.accepted();
+    }
+
+    /// The token of a forced refresh was refused as well.
+    pub fn refused_again(&self) {
+        if let Some(refresher) = &self.refresher {
+            self.forced.in_vain(self.generation(), refresher.moment().steady);
+        }
+    }
+
     /// Why the account cannot serve now; `Ok` when it has a token, or may get one when asked.
     pub fn readiness(&self) -> Result<(), Unavailable> {
         let Some(refresher) = &self.refresher else {
             return Ok(());
         };
-        let usable = self.current.load().as_ref().is_some_and(|t| !t.is_over(refresher.now()));
+        let now = refresher.moment();
+        let current = self.current.load();
+        let usable = current.as_ref().is_some_and(|t| t.freshness(now) != Freshness::Missing);
         if usable { Ok(()) } else { refresher.standing() }
     }
 

@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod credential;
 pub mod oauth;
 pub mod upstream;
+pub mod store;
 pub mod telemetry;
 pub mod config;
 pub mod deadline;

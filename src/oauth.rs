@@ -1,32 +1,28 @@
-//! HubSpot's token endpoint and its errors (RFC 6749, sections 5 and 6).
+//! HubSpot's credential endpoints and their errors (RFC 6749, sections 4.4, 5 and 6).
 //!
 //! One call in, one answer out: when to call, and what an answer means for an account, is the
 //! credential engine's business. No body, no query and no header of a call ever reaches an error.
 
-use std::sync::OnceLock;
+mod answer;
+mod client;
+
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, RETRY_AFTER};
-use reqwest::{Client, Proxy, StatusCode, redirect};
+use client::Endpoint;
+use reqwest::StatusCode;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
-use crate::upstream::tls::{self, TlsConfigs};
+use crate::upstream::tls::TlsConfigs;
 
-/// A token call is over within this time, whatever happens.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest answer that is read, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
-/// Life of a token whose answer does not say it: short, so that a wrong guess costs little.
-const UNSTATED_LIFE: Duration = Duration::from_secs(300);
-/// A longer life than this is not believed.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 
-/// A token as the endpoint issued it.
+/// A token as an endpoint issued it.
 #[derive(Debug)]
 pub struct IssuedToken {
     pub access_token: Secret,
@@ -34,6 +30,8 @@ pub struct IssuedToken {
     pub life: Duration,
     /// What to present next time; `None` when the answer omits it: the old one stays.
     pub refresh_token: Option<Secret>,
+    /// The portal that it is for, where the answer says so.
+    pub hub_id: Option<u64>,
 }
 
 /// Why no token was issued.
@@ -60,32 +58,13 @@ pub enum TokenError {
     Setup(String),
 }
 
-/// Where tokens are asked for. Its HTTP client is made at the first call.
-pub struct TokenEndpoint {
-    url: String,
-    tls: Option<TlsConfigs>,
-    proxy: Option<Origin>,
-    client: OnceLock<Client>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    access_token: Option<Secret>,
-    refresh_token: Option<Secret>,
-    #[serde(default)]
-    expires_in: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct Rejection {
-    error: Option<String>,
-    status: Option<String>,
-}
+/// Where tokens of OAuth apps are asked for.
+pub struct TokenEndpoint(Endpoint);
 
 impl TokenEndpoint {
     /// `tls` must be given where `url` is https; `proxy` is `upstream.proxy`.
     pub fn new(url: String, tls: Option<TlsConfigs>, proxy: Option<Origin>) -> Self {
-        Self { url, tls, proxy, client: OnceLock::new() }
+        Self(Endpoint::new(url, tls, proxy))
     }
 
     /// Exchanges a refresh token (RFC 6749, section 6), the client authenticated in the body, as
@@ -96,244 +75,141 @@ impl TokenEndpoint {
         client_secret: &Secret,
         refresh_token: &Secret,
     ) -> Result<IssuedToken, TokenError> {
-        let form = form_encoded(&[
+        let form = form(&[
             ("grant_type", "refresh_token"),
             ("client_id", client_id),
             ("client_secret", client_secret.expose()),
             ("refresh_token", refresh_token.expose()),
         ]);
-        let call = self
-            .client()?
-            .post(&self.url)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header(ACCEPT, "application/json")
-            .body(String::clone(&form));
-        let answer = call.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let retry_after = retry_after(&answer);
-        let body = read_bounded(answer).await?;
-        if status.is_success() {
-            return issued(&body);
-        }
-        Err(rejected(status, retry_after, &body))
+        answer::token(&self.0.post(FORM, &form).await?)
     }
 
-    fn client(&self) -> Result<&Client, TokenError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = self.build().map_err(TokenError::Setup)?;
-        Ok(self.client.get_or_init(|| client))
+    /// Asks for a token for the app itself (RFC 6749, section 4.4).
+    pub async fn client_credentials(
+        &self,
+        client_id: &str,
+        client_secret: &Secret,
+        scopes: &[String],
+    ) -> Result<IssuedToken, TokenError> {
+        let form = form(&[
+            ("grant_type", "client_credentials"),
+            ("client_id", client_id),
+            ("client_secret", client_secret.expose()),
+            ("scope", &scopes.join(" ")),
+        ]);
+        answer::token(&self.0.post(FORM, &form).await?)
     }
 
-    fn build(&self) -> Result<Client, String> {
-        let tls = match &self.tls {
-            Some(tls) => (*tls.http1).clone(),
-            // Reading the platform's roots for nothing takes longer than all else here.
-            None => tls::without_roots().map_err(|e| e.to_string())?,
-        };
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("hubspot-proxy/", env!("CARGO_PKG_VERSION")));
-        if self.is_loopback() {
-            builder = builder.no_proxy();
-        } else if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(Proxy::all(proxy.to_string()).map_err(|e| e.to_string())?);
-        }
-        builder.build().map_err(|e| e.to_string())
-    }
-
-    fn is_loopback(&self) -> bool {
-        let Ok(uri) = self.url.parse::<http::Uri>() else { return false };
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return false };
-        format!("{scheme}://{authority}").parse::<Origin>().is_ok_and(|o| o.is_loopback())
+    /// Whether the endpoint knows this client, found out by introspection, which changes nothing
+    /// (`.../token/introspect`; version 1 has no such path, and then the answer is no).
+    pub async fn accepts_client(
+        &self,
+        client_id: &str,
+        client_secret: &Secret,
+        token: &Secret,
+    ) -> bool {
+        let form = form(&[
+            ("client_id", client_id),
+            ("client_secret", client_secret.expose()),
+            ("token", token.expose()),
+            ("token_type_hint", "refresh_token"),
+        ]);
+        let url = format!("{}/introspect", self.0.url());
+        let Ok(answer) = self.0.post_to(&url, FORM, &form).await else { return false };
+        let introspected = serde_json::from_slice::<Introspection>(&answer.body);
+        answer.status.is_success() && introspected.is_ok()
     }
 }
 
-/// `application/x-www-form-urlencoded`, wiped after use.
-fn form_encoded(fields: &[(&str, &str)]) -> Zeroizing<String> {
-    let mut form = Zeroizing::new(String::with_capacity(1024));
-    for (name, value) in fields {
-        if !form.is_empty() {
-            form.push('&');
-        }
-        form.push_str(name);
-        form.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    form.push(char::from(byte));
-                }
-                _ => {
-                    form.push('%');
-                    form.push(char::from(b"0123456789ABCDEF"[usize::from(byte >> 4)]));
-                    form.push(char::from(b"0123456789ABCDEF"[usize::from(byte & 15)]));
-                }
+/// `active` is the one member that every answer has (RFC 7662, section 2.2).
+#[derive(Deserialize)]
+struct Introspection {
+    #[serde(rename = "active")]
+    _active: bool,
+}
+
+/// Where personal access keys are exchanged.
+pub struct AccessKeyEndpoint {
+    endpoint: Endpoint,
+    clock: SharedClock,
+}
+
+impl AccessKeyEndpoint {
+    /// The endpoint at `origin`.
+    pub fn new(
+        origin: &Origin,
+        tls: Option<TlsConfigs>,
+        proxy: Option<Origin>,
+        clock: SharedClock,
+    ) -> Self {
+        let url = format!("{origin}/localdevauth/v1/auth/refresh");
+        Self { endpoint: Endpoint::new(url, tls, proxy), clock }
+    }
+
+    /// Exchanges `key`.
+    pub async fn exchange(&self, key: &Secret) -> Result<IssuedToken, TokenError> {
+        let body = json_member("encodedOAuthRefreshToken", key);
+        let answer = self.endpoint.post(JSON, &body).await?;
+        answer::exchanged(&answer, self.clock.now())
+    }
+}
+
+/// Says of a static token which portal it is for.
+pub struct TokenInfoEndpoint(Endpoint);
+
+/// What is known of a static token.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TokenInfo {
+    /// It is valid, for this portal where the answer says so.
+    Valid { hub_id: Option<u64> },
+    /// HubSpot does not know it.
+    Refused,
+}
+
+#[derive(Deserialize)]
+struct TokenInfoAnswer {
+    #[serde(rename = "hubId", default)]
+    hub_id: serde_json::Value,
+}
+
+impl TokenInfoEndpoint {
+    /// The endpoint at `origin`.
+    pub fn new(origin: &Origin, tls: Option<TlsConfigs>, proxy: Option<Origin>) -> Self {
+        let url = format!("{origin}/oauth/v2/private-apps/get/access-token-info");
+        Self(Endpoint::new(url, tls, proxy))
+    }
+
+    /// Asks about `token`.
+    pub async fn look_up(&self, token: &Secret) -> Result<TokenInfo, TokenError> {
+        let body = json_member("tokenKey", token);
+        let answer = self.0.post(JSON, &body).await?;
+        match answer.status {
+            status if status.is_success() => {
+                let known: TokenInfoAnswer = serde_json::from_slice(&answer.body)
+                    .map_err(|_| TokenError::Malformed("it is not what is known of a token"))?;
+                Ok(TokenInfo::Valid { hub_id: known.hub_id.as_u64() })
             }
+            StatusCode::UNAUTHORIZED => Ok(TokenInfo::Refused),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Err(TokenError::Busy { status, retry_after: answer.retry_after })
+            }
+            status => Err(TokenError::Rejected(status)),
         }
     }
-    form
 }
 
-/// The innermost cause says what a person needs, such as an untrusted certificate; the outer ones
-/// repeat the URL.
-fn unreachable(error: reqwest::Error) -> TokenError {
-    if error.is_timeout() {
-        return TokenError::Unreachable("no answer in time".to_owned());
+/// A form that is wiped after use; large enough at once that no part is left behind in growing.
+fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
+    let mut form = form_urlencoded::Serializer::new(String::with_capacity(4096));
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        form.append_pair(name, value);
     }
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    TokenError::Unreachable(cause.to_string())
+    Zeroizing::new(form.finish())
 }
 
-fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-async fn read_bounded(mut answer: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(part) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + part.len() > MAX_ANSWER {
-            return Err(TokenError::Malformed("it is too large"));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
-}
-
-fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|_| TokenError::Malformed("it is not the JSON of a token"))?;
-    let access_token =
-        answer.access_token.ok_or(TokenError::Malformed("it holds no access_token"))?;
-    if !is_legal_token(access_token.expose()) {
-        return Err(TokenError::Malformed("its access_token is not legal in a header"));
-    }
-    let refresh_token = answer.refresh_token.filter(|token| !token.is_empty());
-    Ok(IssuedToken { access_token, life: life(&answer.expires_in), refresh_token })
-}
-
-/// Visible ASCII, as a header value has to be (RFC 6750, section 2.1 is narrower; what HubSpot
-/// issues is its own business).
-fn is_legal_token(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// `expires_in` in seconds, as a number or as its text. Missing, zero, negative or unreadable is
-/// taken for five minutes, and more than a day for a day.
-fn life(expires_in: &serde_json::Value) -> Duration {
-    let seconds = match expires_in {
-        serde_json::Value::Number(number) => number.as_f64(),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    match seconds {
-        Some(seconds) if seconds >= 1.0 => {
-            Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64()))
-        }
-        _ => UNSTATED_LIFE,
-    }
-}
-
-fn rejected(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> TokenError {
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        return TokenError::Busy { status, retry_after };
-    }
-    let rejection = serde_json::from_slice(body).unwrap_or(Rejection { error: None, status: None });
-    let names = [rejection.error.as_deref(), rejection.status.as_deref()];
-    let says = |known: &[&str]| names.iter().flatten().any(|name| known.contains(name));
-    if says(&["invalid_client", "unauthorized_client", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET"]) {
-        return TokenError::ClientRefused;
-    }
-    if says(&["invalid_grant", "BAD_REFRESH_TOKEN"]) {
-        return TokenError::GrantRefused;
-    }
-    TokenError::Rejected(status)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_life_that_is_not_stated_well_is_short_and_a_huge_one_is_cut() {
-        let cases = [
-            (json!(1800), 1800),
-            (json!("1800"), 1800),
-            (json!(1800.9), 1800),
-            (json!(null), 300),
-            (json!(0), 300),
-            (json!(-5), 300),
-            (json!("soon"), 300),
-            (json!([1]), 300),
-            (json!(1e300), 86400),
-            (json!(u64::MAX), 86400),
-        ];
-        for (given, seconds) in cases {
-            assert_eq!(life(&given).as_secs(), seconds, "{given}");
-        }
-    }
-
-    #[test]
-    fn a_form_is_encoded_so_that_no_value_can_end_it() {
-        let form = form_encoded(&[("a", "x y&b=c"), ("d", "é~")]);
-        assert_eq!(form.as_str(), "a=x%20y%26b%3Dc&d=%C3%A9~");
-    }
-
-    #[test]
-    fn rejections_are_told_apart() {
-        let cases: &[(u16, &str, &str)] = &[
-            (400, r#"{"error":"invalid_grant"}"#, "HubSpot refused the refresh token"),
-            (400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, "HubSpot refused the refresh token"),
-            (
-                401,
-                r#"{"error":"invalid_client"}"#,
-                "HubSpot refused the client id or the client secret",
-            ),
-            (
-                400,
-                r#"{"status":"BAD_CLIENT_ID"}"#,
-                "HubSpot refused the client id or the client secret",
-            ),
-            (400, "<html>", "the token endpoint answered 400 Bad Request"),
-            (
-                429,
-                r#"{"error":"invalid_grant"}"#,
-                "the token endpoint answered 429 Too Many Requests",
-            ),
-            (503, "", "the token endpoint answered 503 Service Unavailable"),
-        ];
-        for (status, body, expected) in cases {
-            let status = StatusCode::from_u16(*status).unwrap();
-            assert_eq!(rejected(status, None, body.as_bytes()).to_string(), *expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_answer_without_a_usable_token_is_refused() {
-        for body in [
-            "",
-            "[]",
-            "{}",
-            r#"{"access_token":""}"#,
-            "{\"access_token\":\"a\\nb\"}",
-            r#"{"access_token":7}"#,
-        ] {
-            assert!(matches!(issued(body.as_bytes()), Err(TokenError::Malformed(_))), "{body}");
-        }
-        let token =
-            issued(br#"{"access_token":"t","refresh_token":"","expires_in":60,"new":1}"#).unwrap();
-        assert_eq!(token.access_token.expose(), "t");
-        assert!(token.refresh_token.is_none());
-    }
+/// A JSON object with one member, wiped after use.
+fn json_member(name: &str, value: &Secret) -> Zeroizing<String> {
+    // A string always serialises.
+    let value = Zeroizing::new(serde_json::to_string(value.expose()).unwrap_or_default());
+    Zeroizing::new(["{\"", name, "\":", &value, "}"].concat())
 }

@@ -222,7 +222,7 @@ impl Pipeline {
     /// How an account's token stands, and the token.
     pub(crate) fn token(&self, account: usize) -> (Freshness, Option<HeaderValue>) {
         let token = &mut self.tokens.borrow_mut()[account];
-        let freshness = token.freshness(|| self.clock.now());
+        let freshness = token.freshness(|| self.clock.moment());
         (freshness, token.authorization())
     }
 

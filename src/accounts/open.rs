@@ -8,11 +8,16 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use super::{Account, Accounts};
+use super::{Account, Accounts, Kind};
 use crate::config::{AccountConfig, Config, CredentialConfig, Environment, SecretError, SecretRef};
-use crate::credential::Credential;
+use crate::credential::source::TokenSource;
+use crate::credential::source::access_key::AccessKeySource;
+use crate::credential::source::client_credentials::ClientCredentialsSource;
 use crate::credential::source::refresh_token::RefreshTokenSource;
-use crate::oauth::TokenEndpoint;
+use crate::credential::source::static_token::StaticTokenSource;
+use crate::credential::{Credential, Engine};
+use crate::oauth::{AccessKeyEndpoint, TokenEndpoint, TokenInfoEndpoint};
+use crate::store::GrantStore;
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -33,8 +38,12 @@ pub struct Surroundings {
     /// May be missing where nothing configured needs it.
     pub tls: Option<TlsConfigs>,
     pub outbound_proxy: Option<Origin>,
+    /// Where API calls go, and with them personal access keys and the look at static tokens.
+    pub api: Origin,
+    pub token_url: String,
     pub refresh_ahead: Duration,
     pub clock: SharedClock,
+    pub store: Arc<dyn GrantStore>,
     /// Where refreshes run.
     pub runtime: Handle,
 }
@@ -54,7 +63,7 @@ impl Accounts {
         surroundings: &Surroundings,
     ) -> Result<Self, OpenError> {
         let open = |(name, account): (&AccountName, &AccountConfig)| {
-            open_one(name, account, &config.oauth.token_url, env, surroundings)
+            open_one(name, account, env, surroundings)
         };
         let accounts = config.accounts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         Ok(Self::new(accounts, config.default_account.as_ref()))
@@ -64,16 +73,18 @@ impl Accounts {
 fn open_one(
     name: &AccountName,
     account: &AccountConfig,
-    token_url: &str,
     env: &Environment,
     surroundings: &Surroundings,
 ) -> Result<Account, OpenError> {
     let read = |key, secret: &SecretRef| {
         secret.read(env).map_err(|source| OpenError { account: name.clone(), key, source })
     };
-    let credential = match &account.credential {
+    let hub_id = account.hub_id;
+    let (name, kind) = (name.clone(), Kind::Portal);
+    Ok(match &account.credential {
         CredentialConfig::AccessToken { token } => {
-            Credential::fixed(name.clone(), &read("token", token)?)
+            let credential = surroundings.static_token(&name, read("token", token)?, hub_id);
+            Account { name, hub_id, kind, credential }
         }
         CredentialConfig::OAuth { client_id, client_secret, refresh_token } => {
             let grant = Grant {
@@ -81,29 +92,86 @@ fn open_one(
                 client_secret: read("client_secret", client_secret)?,
                 refresh_token: read("refresh_token", refresh_token)?,
             };
-            refreshing(name, grant, token_url, surroundings)
+            let credential = surroundings.oauth(&name, grant, hub_id);
+            Account { name, hub_id, kind, credential }
         }
-    };
-    Ok(Account { name: name.clone(), hub_id: account.hub_id, credential })
+        CredentialConfig::PersonalAccessKey { key } => {
+            let endpoint = AccessKeyEndpoint::new(
+                &surroundings.api,
+                surroundings.tls.clone(),
+                surroundings.outbound_proxy.clone(),
+                Arc::clone(&surroundings.clock),
+            );
+            let source = AccessKeySource::new(endpoint, read("key", key)?);
+            let credential = surroundings.refreshing(&name, Box::new(source), None, hub_id);
+            Account { name, hub_id, kind, credential }
+        }
+        CredentialConfig::ClientCredentials { client_id, client_secret, scopes } => {
+            let source = ClientCredentialsSource::new(
+                surroundings.token_endpoint(),
+                client_id.clone(),
+                read("client_secret", client_secret)?,
+                scopes.clone(),
+            );
+            let credential = surroundings.refreshing(&name, Box::new(source), None, None);
+            Account { name, hub_id, kind: Kind::App, credential }
+        }
+        CredentialConfig::DeveloperApiKey { key } => {
+            let kind = Kind::Developer { key: read("key", key)? };
+            Account { credential: Credential::none(name.clone()), name, hub_id, kind }
+        }
+    })
 }
 
-/// A credential that is refreshed at `token_url`.
-pub fn refreshing(
-    name: &AccountName,
-    grant: Grant,
-    token_url: &str,
-    surroundings: &Surroundings,
-) -> Arc<Credential> {
-    let tls = surroundings.tls.clone();
-    let endpoint =
-        TokenEndpoint::new(token_url.to_owned(), tls, surroundings.outbound_proxy.clone());
-    let Grant { client_id, client_secret, refresh_token } = grant;
-    let source = RefreshTokenSource::new(endpoint, client_id, client_secret, refresh_token);
-    Credential::refreshing(
-        name.clone(),
-        Box::new(source),
-        surroundings.refresh_ahead,
-        Arc::clone(&surroundings.clock),
-        surroundings.runtime.clone(),
-    )
+impl Surroundings {
+    /// An OAuth grant, refreshed at the token endpoint.
+    pub fn oauth(&self, name: &AccountName, grant: Grant, hub_id: Option<u64>) -> Arc<Credential> {
+        let Grant { client_id, client_secret, refresh_token } = grant;
+        let source = RefreshTokenSource::new(self.token_endpoint(), client_id, client_secret);
+        self.refreshing(name, Box::new(source), Some(refresh_token), hub_id)
+    }
+
+    fn static_token(
+        &self,
+        name: &AccountName,
+        token: Secret,
+        hub_id: Option<u64>,
+    ) -> Arc<Credential> {
+        if hub_id.is_none() {
+            return Credential::fixed(name.clone(), &token);
+        }
+        let (tls, proxy) = (self.tls.clone(), self.outbound_proxy.clone());
+        let endpoint = TokenInfoEndpoint::new(&self.api, tls, proxy);
+        let source = Box::new(StaticTokenSource::new(endpoint, token));
+        let credential = Credential::checked(name.clone(), source, self.engine(None, hub_id));
+        // The start does not wait for it; a request does.
+        credential.refresh_soon();
+        credential
+    }
+
+    fn refreshing(
+        &self,
+        name: &AccountName,
+        source: Box<dyn TokenSource>,
+        seed: Option<Secret>,
+        hub_id: Option<u64>,
+    ) -> Arc<Credential> {
+        Credential::refreshing(name.clone(), source, self.engine(seed, hub_id))
+    }
+
+    fn engine(&self, seed: Option<Secret>, hub_id: Option<u64>) -> Engine {
+        Engine {
+            ahead: self.refresh_ahead,
+            clock: Arc::clone(&self.clock),
+            runtime: self.runtime.clone(),
+            grant: seed.map(|seed| (Arc::clone(&self.store), seed)),
+            hub_id,
+            jitter: || fastrand::f64(),
+        }
+    }
+
+    fn token_endpoint(&self) -> TokenEndpoint {
+        let (tls, proxy) = (self.tls.clone(), self.outbound_proxy.clone());
+        TokenEndpoint::new(self.token_url.clone(), tls, proxy)
+    }
 }

@@ -32,7 +32,7 @@ pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
         (signals, into_tokio(sockets(listeners)).map_err(Failure::failed)?)
     };
     announce(&address);
-    let sandbox = Sandbox::new(options, Arc::new(SystemClock));
+    let sandbox = Sandbox::new(options, Arc::new(SystemClock::new()));
     runtime.block_on(sandbox.serve(listeners, signals.requested()));
     Ok(())
 }
@@ -65,7 +65,7 @@ impl Beside {
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
-            let sandbox = Sandbox::new(Options::default(), Arc::new(SystemClock));
+            let sandbox = Sandbox::new(Options::default(), Arc::new(SystemClock::new()));
             // The sender's end is as good as a message.
             runtime.block_on(sandbox.serve(listeners, async {
                 let _ = stopped.await;

@@ -8,14 +8,15 @@ use tokio::runtime::{Builder, Handle};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
 use super::{Failure, ServeArgs, print};
-use crate::accounts::open::{Grant, Surroundings, refreshing};
-use crate::accounts::{Account, Accounts};
+use crate::accounts::open::{Grant, Surroundings};
+use crate::accounts::{Account, Accounts, Kind};
 use crate::config::{
     self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, Sources,
 };
 use crate::sandbox::demo;
 use crate::server::Server;
 use crate::server::listener::{self, Listener};
+use crate::store::memory::MemoryStore;
 use crate::telemetry::{self, LogFormat};
 use crate::types::account::AccountName;
 use crate::types::clock::{SharedClock, SystemClock};
@@ -34,10 +35,10 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
     let accounts = match args.sandbox {
-        true => demo_accounts(&config, &surroundings),
+        true => demo_accounts(&surroundings),
         false => Accounts::open(&config, &env, &surroundings).map_err(Failure::usage)?,
     };
     let shown = shown_addresses(&config.server.listen, &listeners);
@@ -97,22 +98,26 @@ fn surroundings(
     Ok(Surroundings {
         tls,
         outbound_proxy: config.upstream.proxy.clone(),
+        api: config.upstream.url.clone(),
+        token_url: config.oauth.token_url.clone(),
         refresh_ahead: config.oauth.refresh_ahead,
         clock,
+        store: MemoryStore::new(),
         runtime,
     })
 }
 
 /// The one account of `--sandbox`: an OAuth grant, so that refreshes can be watched.
-fn demo_accounts(config: &Config, surroundings: &Surroundings) -> Accounts {
+fn demo_accounts(surroundings: &Surroundings) -> Accounts {
     let name = AccountName::default_name();
     let grant = Grant {
         client_id: demo::CLIENT_ID.to_owned(),
         client_secret: Secret::new(demo::CLIENT_SECRET.to_owned()),
         refresh_token: Secret::new(demo::REFRESH_TOKEN.to_owned()),
     };
-    let credential = refreshing(&name, grant, &config.oauth.token_url, surroundings);
-    Accounts::new(vec![Account { name, hub_id: Some(demo::HUB_ID), credential }], None)
+    let hub_id = Some(demo::HUB_ID);
+    let credential = surroundings.oauth(&name, grant, hub_id);
+    Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential }], None)
 }
 
 /// The addresses as a person would type them.
@@ -176,6 +181,9 @@ fn account_list(config: &Config, sandbox: bool) -> String {
         let kind = match account.credential {
             CredentialConfig::AccessToken { .. } => "access token",
             CredentialConfig::OAuth { .. } => "OAuth",
+            CredentialConfig::PersonalAccessKey { .. } => "personal access key",
+            CredentialConfig::ClientCredentials { .. } => "client credentials",
+            CredentialConfig::DeveloperApiKey { .. } => "developer key",
         };
         let is_default = config.accounts.len() > 1 && config.default_account.as_ref() == Some(name);
         format!("{name} ({kind}{})", if is_default { ", default" } else { "" })

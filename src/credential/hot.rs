@@ -9,31 +9,41 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::Credential;
-use super::schedule;
-use crate::types::clock::WallTime;
+use super::schedule::Times;
+use crate::types::clock::Moment;
 use crate::types::secret::Secret;
 
 /// A token with the times that matter for its use.
 pub struct Token {
     authorization: Secret,
-    times: schedule::Times,
+    /// `None` for a token without a known end.
+    times: Option<Times>,
 }
 
 impl Token {
-    /// A token that lives for `life` from `now`, to be refreshed `ahead` of its end.
-    pub fn new(token: &Secret, now: WallTime, life: Duration, ahead: Duration) -> Self {
-        let authorization = bearer(token);
-        Self { authorization, times: schedule::Times::of(now, life, ahead) }
+    /// A token issued at `issued` that lives for `life`, to be refreshed `ahead` of its end.
+    pub fn new(token: &Secret, issued: Moment, life: Duration, ahead: Duration) -> Self {
+        Self { authorization: bearer(token), times: Some(Times::of(issued, life, ahead)) }
     }
 
     /// A token without a known end.
     pub fn unlimited(token: &Secret) -> Self {
-        Self { authorization: bearer(token), times: schedule::Times::UNLIMITED }
+        Self { authorization: bearer(token), times: None }
     }
 
-    /// Whether its life has ended.
-    pub fn is_over(&self, now: WallTime) -> bool {
-        now >= self.times.over
+    /// How it stands at `now`.
+    pub fn freshness(&self, now: Moment) -> Freshness {
+        self.times.as_ref().map_or(Freshness::Fresh, |times| times.freshness(now))
+    }
+
+    /// Time since it was issued; zero where that is not known.
+    pub fn age(&self, now: Moment) -> Duration {
+        self.times.as_ref().map_or(Duration::ZERO, |times| times.age(now))
+    }
+
+    /// Whether it is `token`.
+    pub fn is(&self, token: &Secret) -> bool {
+        self.authorization.same_as(&bearer(token))
     }
 
     fn header_value(&self) -> Option<HeaderValue> {
@@ -51,7 +61,7 @@ fn bearer(token: &Secret) -> Secret {
 pub struct HotToken {
     credential: Arc<Credential>,
     generation: u64,
-    copy: Option<(HeaderValue, schedule::Times)>,
+    copy: Option<(HeaderValue, Option<Times>)>,
 }
 
 /// The state of the token at one moment.
@@ -72,26 +82,22 @@ impl HotToken {
         Self { credential, generation: 0, copy: None }
     }
 
-    /// The account's credential.
-    pub fn credential(&self) -> &Arc<Credential> {
-        &self.credential
-    }
-
     /// The generation of the copy.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Takes over what has been published since, and says how the token stands at `now`.
-    pub fn freshness(&mut self, now: impl FnOnce() -> WallTime) -> Freshness {
+    /// Takes over what has been published since, and says how the token stands at `now`, which is
+    /// not asked for where it does not matter.
+    pub fn freshness(&mut self, now: impl FnOnce() -> Moment) -> Freshness {
         let newest = self.credential.generation();
         if newest != self.generation {
             self.copy_newest(newest);
         }
         match &self.copy {
             None => Freshness::Missing,
-            Some((_, times)) if times.is_unlimited() => Freshness::Fresh,
-            Some((_, times)) => times.freshness(now()),
+            Some((_, None)) => Freshness::Fresh,
+            Some((_, Some(times))) => times.freshness(now()),
         }
     }
 

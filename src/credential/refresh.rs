@@ -1,5 +1,7 @@
 //! One refresh an account at a time, in a task of its own, its result shared by all who wait.
 
+mod stored;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,79 +10,114 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::hot::Token;
+use super::hot::{Freshness, Token};
 use super::source::{FetchError, Fetched, TokenSource};
 use super::{Credential, Unavailable, schedule};
-use crate::types::clock::{SharedClock, WallTime};
+use crate::store::GrantStore;
+use crate::types::clock::{Moment, SharedClock};
+use crate::types::secret::Secret;
 
 /// The longest that a request waits for a refresh.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// The longest that one fetch may take, whatever the source does.
 const LONGEST_FETCH: Duration = Duration::from_secs(30);
+/// How long a wrong setting is believed to be wrong.
+const MISCONFIGURED_FOR: Duration = Duration::from_secs(60);
+
+const NO_HUB_ID: &str = "HubSpot does not say which portal its token is for, so that hub_id cannot be checked: remove hub_id to serve without the check";
+
+/// What an engine works with.
+pub struct Engine {
+    /// How long before its end a token is refreshed.
+    pub ahead: Duration,
+    pub clock: SharedClock,
+    /// Where refreshes run.
+    pub runtime: Handle,
+    /// Where the grant is kept, and what it begins with, for the kinds that have one.
+    pub grant: Option<(Arc<dyn GrantStore>, Secret)>,
+    /// The portal that tokens have to be for.
+    pub hub_id: Option<u64>,
+    /// From 0 to 1: spreads the pauses.
+    pub jitter: fn() -> f64,
+}
 
 pub(super) struct Refresher {
     source: Box<dyn TokenSource>,
-    ahead: Duration,
-    clock: SharedClock,
-    runtime: Handle,
+    engine: Engine,
     state: Mutex<State>,
+    /// Changes with each token that is published and with the end of each refresh.
+    events: watch::Sender<u64>,
 }
 
+#[derive(Default)]
 struct State {
-    /// Closed by the end of the refresh that is running.
-    running: Option<watch::Receiver<()>>,
-    failure: Option<Failure>,
+    running: bool,
+    standing: Standing,
+    /// Failures in a row, and when the next try is due, by the steady clock.
+    failures: u32,
+    next_try: Duration,
+    /// The generation of the last token that the upstream has refused.
+    refused: Option<u64>,
+    /// A refresh token that the store could not take, and the version that it would have replaced.
+    unsaved: Option<(u64, Secret)>,
 }
 
-struct Failure {
-    error: FetchError,
-    in_a_row: u32,
-    next_try: WallTime,
+/// What is known of the account beside its token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    #[default]
+    Well,
+    /// Tokens come, but the store does not take them.
+    Degraded,
+    Failed(FetchError),
 }
 
 impl Refresher {
-    pub(super) fn new(
-        source: Box<dyn TokenSource>,
-        ahead: Duration,
-        clock: SharedClock,
-        runtime: Handle,
-    ) -> Self {
-        let state = Mutex::new(State { running: None, failure: None });
-        Self { source, ahead, clock, runtime, state }
+    pub(super) fn new(source: Box<dyn TokenSource>, engine: Engine) -> Self {
+        let events = watch::Sender::new(0);
+        Self { source, engine, state: Mutex::default(), events }
     }
 
-    pub(super) fn now(&self) -> WallTime {
-        self.clock.now()
+    pub(super) fn moment(&self) -> Moment {
+        self.engine.clock.moment()
     }
 
     /// What stands in the way of a new token, if anything is known to.
     pub(super) fn standing(&self) -> Result<(), Unavailable> {
-        match &self.state.lock().failure {
-            None => Ok(()),
-            Some(failure) => Err(self.unavailable(failure)),
+        let state = self.state.lock();
+        match &state.standing {
+            Standing::Well | Standing::Degraded => Ok(()),
+            Standing::Failed(error) => {
+                let wait = state.next_try.saturating_sub(self.engine.clock.steady());
+                Err(unavailable(error, wait))
+            }
         }
     }
 
-    /// Begins a refresh, or joins the one that runs; `None` where a failure forbids one now.
-    pub(super) fn start(&self, credential: &Arc<Credential>) -> Option<watch::Receiver<()>> {
+    /// The upstream has refused the token of `generation`: one of that age in the store is no
+    /// replacement.
+    pub(super) fn refuse(&self, generation: u64) {
+        self.state.lock().refused = Some(generation);
+    }
+
+    /// Begins a refresh, or joins the one that runs; false where a failure forbids one now.
+    pub(super) fn start(&self, credential: &Arc<Credential>) -> bool {
         let mut state = self.state.lock();
-        // A sender that is gone without having cleared this belongs to a task that panicked.
-        if let Some(running) = state.running.as_ref().filter(|r| r.has_changed().is_ok()) {
-            return Some(running.clone());
+        if state.running {
+            return true;
         }
-        if state.failure.as_ref().is_some_and(|failure| !self.may_try_after(failure)) {
-            return None;
+        if !self.may_try(&state) {
+            return false;
         }
-        let (done, running) = watch::channel(());
-        state.running = Some(running.clone());
+        state.running = true;
         let credential = Arc::clone(credential);
-        self.runtime.spawn(async move {
-            if let Some(refresher) = &credential.refresher {
-                refresher.run(&credential).await;
-            }
-            drop(done);
+        self.engine.runtime.spawn(async move {
+            let Some(refresher) = &credential.refresher else { return };
+            // Its end is told also when it panics.
+            let _end = End(refresher);
+            refresher.run(&credential).await;
         });
-        Some(running)
+        true
     }
 
     pub(super) async fn newer_than(
@@ -88,12 +125,20 @@ impl Refresher {
         credential: &Arc<Credential>,
         generation: u64,
     ) -> Result<(), Unavailable> {
+        let mut events = self.events.subscribe();
         if credential.generation() > generation {
             return Ok(());
         }
-        if let Some(mut running) = self.start(credential) {
-            // Either the sender is dropped, which is the end of the refresh, or the time is over.
-            let _ = tokio::time::timeout(LONGEST_WAIT, running.changed()).await;
+        if self.start(credential) {
+            let until_newer = async {
+                while credential.generation() <= generation && self.state.lock().running {
+                    if events.changed().await.is_err() {
+                        return;
+                    }
+                }
+            };
+            // At the end of the time there is either a newer token or none.
+            let _ = tokio::time::timeout(LONGEST_WAIT, until_newer).await;
         }
         if credential.generation() > generation {
             return Ok(());
@@ -102,70 +147,121 @@ impl Refresher {
         Err(Unavailable::Trouble("its refresh takes too long".into(), Duration::from_secs(1)))
     }
 
-    fn may_try_after(&self, failure: &Failure) -> bool {
-        match failure.error {
-            // Nothing but a new process with other settings can change these.
-            FetchError::NeedsLogin(_) | FetchError::Misconfigured(_) => false,
-            FetchError::Transient(..) => {
-                let now = self.clock.now();
-                // A clock that was set back must not turn a pause of seconds into one of days.
-                now >= failure.next_try || now.until(failure.next_try) > Duration::from_secs(600)
-            }
+    fn may_try(&self, state: &State) -> bool {
+        match &state.standing {
+            Standing::Well | Standing::Degraded => true,
+            // Nothing but a new grant or other settings can change these.
+            Standing::Failed(FetchError::NeedsLogin(_) | FetchError::WrongPortal { .. }) => false,
+            Standing::Failed(_) => self.engine.clock.steady() >= state.next_try,
         }
     }
 
-    async fn run(&self, credential: &Arc<Credential>) {
-        let outcome = match tokio::time::timeout(LONGEST_FETCH, self.source.fetch()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::Transient("the token endpoint takes too long".into(), None)),
+    async fn run(&self, credential: &Credential) {
+        let outcome = match &self.engine.grant {
+            None => self.fetch(None).await.map(|fetched| self.publish(credential, &fetched)),
+            Some((store, seed)) => self.refresh_stored(credential, store.as_ref(), seed).await,
         };
-        match outcome {
-            Ok(fetched) => self.succeeded(credential, &fetched),
-            Err(error) => self.failed(credential, error),
+        if let Err(error) = outcome {
+            self.failed(credential, error);
         }
     }
 
-    fn succeeded(&self, credential: &Credential, fetched: &Fetched) {
-        let now = self.clock.now();
-        credential.publish(Token::new(&fetched.token, now, fetched.life, self.ahead));
+    async fn fetch(&self, refresh_token: Option<&Secret>) -> Result<Fetched, FetchError> {
+        let fetch = tokio::time::timeout(LONGEST_FETCH, self.source.fetch(refresh_token));
+        let fetched = fetch.await.unwrap_or_else(|_| {
+            Err(FetchError::Transient("the token endpoint takes too long".into(), None))
+        })?;
+        match (self.engine.hub_id, fetched.hub_id) {
+            (Some(configured), Some(found)) if configured != found => {
+                Err(FetchError::WrongPortal { found, configured })
+            }
+            (Some(_), None) => Err(FetchError::Misconfigured(NO_HUB_ID.to_owned())),
+            _ => Ok(fetched),
+        }
+    }
+
+    fn publish(&self, credential: &Credential, fetched: &Fetched) {
+        credential.publish(match fetched.life {
+            Some(life) => Token::new(&fetched.token, self.moment(), life, self.engine.ahead),
+            None => Token::unlimited(&fetched.token),
+        });
+        self.stands(credential, Standing::Well);
+    }
+
+    /// Notes how things stand, and logs it when that is new.
+    fn stands(&self, credential: &Credential, standing: Standing) {
         let mut state = self.state.lock();
-        state.running = None;
-        if state.failure.take().is_some() {
-            info!(account = %credential.account(), "the account has a valid token again");
+        state.failures = 0;
+        let before = std::mem::replace(&mut state.standing, standing.clone());
+        drop(state);
+        self.events.send_modify(|event| *event += 1);
+        let account = credential.account();
+        match (before == standing, standing) {
+            (true, _) | (_, Standing::Failed(_)) => {}
+            (_, Standing::Well) => info!(%account, "the account is well again"),
+            (_, Standing::Degraded) => warn!(
+                %account,
+                "a new token could not be written to the store: it is served from memory, and the write is tried every second"
+            ),
         }
     }
 
     fn failed(&self, credential: &Credential, error: FetchError) {
         let mut state = self.state.lock();
-        state.running = None;
-        let before = state.failure.take();
-        let in_a_row = before.as_ref().map_or(0, |failure| failure.in_a_row) + 1;
-        if before.is_none_or(|before| before.error != error) {
-            warn!(account = %credential.account(), "no new token: {}", reason(&error));
+        let failed = Standing::Failed(error);
+        if state.standing != failed
+            && let Standing::Failed(error) = &failed
+        {
+            warn!(account = %credential.account(), "no new token: {}", described(error));
         }
-        let asked_for = match &error {
-            FetchError::Transient(_, asked_for) => *asked_for,
-            _ => None,
+        state.failures += 1;
+        let pause = match &failed {
+            Standing::Failed(FetchError::Transient(_, asked_for)) => {
+                schedule::pause(state.failures, *asked_for, (self.engine.jitter)())
+            }
+            _ => MISCONFIGURED_FOR,
         };
-        let pause = schedule::pause(in_a_row, asked_for, fastrand::f64());
-        state.failure = Some(Failure { error, in_a_row, next_try: self.clock.now().after(pause) });
+        state.next_try = self.engine.clock.steady() + pause;
+        state.standing = failed;
     }
 
-    fn unavailable(&self, failure: &Failure) -> Unavailable {
-        match &failure.error {
-            FetchError::NeedsLogin(what) => Unavailable::NeedsLogin(what),
-            FetchError::Misconfigured(what) => Unavailable::Misconfigured(what.clone()),
-            FetchError::Transient(what, _) => {
-                Unavailable::Trouble(what.clone(), self.clock.now().until(failure.next_try))
-            }
-        }
+    /// Whether the token in use is good for a while, so that there is no hurry.
+    fn has_time(&self, credential: &Credential) -> bool {
+        let refused = self.state.lock().refused == Some(credential.generation());
+        let current = credential.current.load();
+        let standing = current.as_ref().map(|token| token.freshness(self.moment()));
+        !refused && matches!(standing, Some(Freshness::Fresh | Freshness::Stale))
     }
 }
 
-fn reason(error: &FetchError) -> &str {
+/// The end of a refresh, however it came.
+struct End<'a>(&'a Refresher);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().running = false;
+        self.0.events.send_modify(|event| *event += 1);
+    }
+}
+
+fn unavailable(error: &FetchError, wait: Duration) -> Unavailable {
     match error {
-        FetchError::NeedsLogin(what) => what,
-        FetchError::Transient(what, _) => what,
-        FetchError::Misconfigured(what) => what,
+        FetchError::NeedsLogin(what) => Unavailable::NeedsLogin(what),
+        FetchError::Misconfigured(what) => Unavailable::Misconfigured(what.clone()),
+        FetchError::WrongPortal { found, configured } => {
+            Unavailable::WrongPortal { found: *found, configured: *configured }
+        }
+        FetchError::Transient(what, _) => Unavailable::Trouble(what.clone(), wait),
+    }
+}
+
+fn described(error: &FetchError) -> String {
+    match error {
+        FetchError::NeedsLogin(what) => (*what).to_owned(),
+        FetchError::Misconfigured(what) => what.clone(),
+        FetchError::WrongPortal { found, configured } => {
+            format!("its token is for Hub ID {found}, and hub_id is {configured}")
+        }
+        FetchError::Transient(what, _) => what.to_string(),
     }
 }

@@ -101,6 +101,9 @@ pub fn refusal(account: &AccountName, why: Unavailable) -> Refusal {
     match why {
         Unavailable::NeedsLogin(what) => Refusal::NeedsLogin(account, what),
         Unavailable::Misconfigured(what) => Refusal::Misconfigured(account, what),
+        Unavailable::WrongPortal { found, configured } => {
+            Refusal::WrongPortal(account, found, configured)
+        }
         Unavailable::Trouble(what, wait) => Refusal::TokenUnavailable(account, what, wait),
     }
 }

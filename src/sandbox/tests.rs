@@ -32,6 +32,10 @@ impl ManualClock {
 }
 
 impl Clock for ManualClock {
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.now().0)
+    }
+
     fn now(&self) -> WallTime {
         WallTime(self.0.load(Relaxed))
     }

@@ -1,7 +1,7 @@
 //! Time as something that is handed in, so that a test decides what time it is.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch, by the wall clock: a laptop's sleep counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,21 +20,54 @@ impl WallTime {
     }
 }
 
+/// One moment by two clocks. The wall clock counts a sleep but may be set; the steady one (time
+/// since some start) cannot be set but may stand still while the machine sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub wall: WallTime,
+    pub steady: Duration,
+}
+
 /// Where the present time comes from.
 pub trait Clock: Send + Sync {
     /// The wall-clock time now.
     fn now(&self) -> WallTime;
+
+    /// The time since some start, which never goes back.
+    fn steady(&self) -> Duration;
+
+    /// Both at once.
+    fn moment(&self) -> Moment {
+        Moment { wall: self.now(), steady: self.steady() }
+    }
 }
 
 /// A clock that is shared by all who ask.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's own clock.
-pub struct SystemClock;
+/// The machine's own clocks.
+pub struct SystemClock(Instant);
+
+impl SystemClock {
+    /// A clock whose steady time begins now.
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> WallTime {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn steady(&self) -> Duration {
+        self.0.elapsed()
     }
 }

@@ -37,6 +37,8 @@ pub enum Refusal {
     Misconfigured(AccountName, String),
     /// The account, what happened at the token endpoint, and when the next try is due.
     TokenUnavailable(AccountName, Cow<'static, str>, Duration),
+    /// The account, the Hub ID that its token is for, and the configured one.
+    WrongPortal(AccountName, u64, u64),
     Overloaded,
     Internal,
     /// What failed on the way.
@@ -70,6 +72,7 @@ impl Refusal {
             Self::NeedsLogin(..) => "needs-login",
             Self::Misconfigured(..) => "misconfigured",
             Self::TokenUnavailable(..) => "token-unavailable",
+            Self::WrongPortal(..) => "wrong-portal",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
             Self::UpstreamUnreachable(_) => "upstream-unreachable",
@@ -96,6 +99,7 @@ impl Refusal {
             Self::NeedsLogin(..)
             | Self::Misconfigured(..)
             | Self::TokenUnavailable(..)
+            | Self::WrongPortal(..)
             | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamUnreachable(_) | Self::UpstreamClosed { .. } => StatusCode::BAD_GATEWAY,
@@ -124,6 +128,7 @@ impl Refusal {
             Self::NeedsLogin(account, what) => format!("Account {account} needs a new login: {what}."),
             Self::Misconfigured(account, what) => format!("Account {account} cannot be used: {what}."),
             Self::TokenUnavailable(account, what, _) => format!("There is no valid token for account {account} at the moment: {what}. The proxy keeps trying."),
+            Self::WrongPortal(account, found, configured) => format!("The token of account {account} is for Hub ID {found}, and its hub_id is {configured}: correct hub_id, or give the account a token of that portal."),
             Self::Overloaded => "The proxy has reached its limit of connections: try again in a moment.".to_owned(),
             Self::Internal => "The proxy failed on this request; its log says more under this correlationId.".to_owned(),
             Self::UpstreamUnreachable(what) => format!("The upstream cannot be reached: {what}."),
@@ -185,6 +190,7 @@ mod tests {
                 503,
                 true,
             ),
+            (Refusal::WrongPortal("acme".parse().unwrap(), 1, 2), "wrong-portal", 503, false),
             (Refusal::Overloaded, "overloaded", 503, true),
             (Refusal::Internal, "internal", 500, false),
             (Refusal::UpstreamUnreachable(String::new()), "upstream-unreachable", 502, true),

@@ -1,68 +1,51 @@
 //! OAuth with a refresh token (RFC 6749, section 6).
 
-use parking_lot::Mutex;
-
-use super::{Fetch, FetchError, Fetched, TokenSource};
-use crate::oauth::{IssuedToken, TokenEndpoint, TokenError};
+use super::{Fetch, FetchError, Fetched, TokenSource, explain};
+use crate::oauth::{TokenEndpoint, TokenError};
 use crate::types::secret::Secret;
 
-/// Exchanges the newest known refresh token. Whatever the endpoint returns is kept in its place,
-/// in memory: HubSpot returns the same value.
+const REFUSED: &str = "HubSpot refused its refresh token; give it a new one in refresh_token (or HUBSPOT_REFRESH_TOKEN) and restart the proxy";
+
+/// Exchanges the refresh token that the engine hands over.
 pub struct RefreshTokenSource {
     endpoint: TokenEndpoint,
     client_id: String,
     client_secret: Secret,
-    refresh_token: Mutex<Secret>,
 }
 
 impl RefreshTokenSource {
-    /// A source that begins with `refresh_token`.
-    pub fn new(
-        endpoint: TokenEndpoint,
-        client_id: String,
-        client_secret: Secret,
-        refresh_token: Secret,
-    ) -> Self {
-        Self { endpoint, client_id, client_secret, refresh_token: Mutex::new(refresh_token) }
+    /// A source for one app.
+    pub fn new(endpoint: TokenEndpoint, client_id: String, client_secret: Secret) -> Self {
+        Self { endpoint, client_id, client_secret }
     }
 
-    async fn exchange(&self) -> Result<Fetched, FetchError> {
-        let presented = self.refresh_token.lock().duplicate();
-        let outcome = self.endpoint.refresh(&self.client_id, &self.client_secret, &presented).await;
-        let IssuedToken { access_token, life, refresh_token } = outcome.map_err(explain)?;
-        if let Some(newer) = refresh_token {
-            *self.refresh_token.lock() = newer;
+    async fn exchange(&self, refresh_token: &Secret) -> Result<Fetched, FetchError> {
+        let Self { endpoint, client_id, client_secret } = self;
+        match endpoint.refresh(client_id, client_secret, refresh_token).await {
+            Ok(issued) => Ok(issued.into()),
+            Err(TokenError::ClientRefused) if self.are_swapped(refresh_token).await => {
+                Err(FetchError::Misconfigured(
+                    "its client_id and client_secret are swapped: exchange the two settings"
+                        .to_owned(),
+                ))
+            }
+            Err(error) => Err(explain(error, REFUSED)),
         }
-        Ok(Fetched { token: access_token, life })
+    }
+
+    /// Whether the endpoint knows the pair the other way round. Asked by a call that changes
+    /// nothing there.
+    async fn are_swapped(&self, refresh_token: &Secret) -> bool {
+        let (id, secret) = (self.client_secret.expose(), Secret::new(self.client_id.clone()));
+        self.endpoint.accepts_client(id, &secret, refresh_token).await
     }
 }
 
 impl TokenSource for RefreshTokenSource {
-    fn fetch(&self) -> Fetch<'_> {
-        Box::pin(self.exchange())
-    }
-}
-
-fn explain(error: TokenError) -> FetchError {
-    match error {
-        TokenError::GrantRefused => FetchError::NeedsLogin(
-            "HubSpot refused its refresh token; give it a new one in refresh_token and restart the proxy",
-        ),
-        TokenError::ClientRefused => FetchError::Misconfigured(
-            "HubSpot refused its client_id or client_secret; check both settings against the app's page in HubSpot".to_owned(),
-        ),
-        TokenError::Rejected(status) => FetchError::Misconfigured(format!(
-            "the token endpoint answered {status}; check oauth.token_url and the account's settings"
-        )),
-        TokenError::Setup(what) => FetchError::Misconfigured(what),
-        TokenError::Busy { status, retry_after } => {
-            FetchError::Transient(format!("the token endpoint answered {status}").into(), retry_after)
-        }
-        TokenError::Unreachable(why) => {
-            FetchError::Transient(format!("the token endpoint cannot be reached ({why})").into(), None)
-        }
-        TokenError::Malformed(what) => {
-            FetchError::Transient(format!("the token endpoint's answer cannot be used: {what}").into(), None)
-        }
+    fn fetch<'a>(&'a self, refresh_token: Option<&'a Secret>) -> Fetch<'a> {
+        Box::pin(async move {
+            let missing = FetchError::NeedsLogin("it has no refresh token");
+            self.exchange(refresh_token.ok_or(missing)?).await
+        })
     }
 }

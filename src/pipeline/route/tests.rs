@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::Request;
 
 use super::{Route, choose};
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, Kind};
 use crate::credential::Credential;
 use crate::types::account::AccountName;
 use crate::types::secret::Secret;
@@ -12,7 +12,7 @@ fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
     let account = |(name, hub_id): &(&str, Option<u64>)| {
         let name: AccountName = name.parse().unwrap();
         let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()));
-        Account { name, hub_id: *hub_id, credential: Arc::clone(&credential) }
+        Account { name, hub_id: *hub_id, kind: Kind::Portal, credential: Arc::clone(&credential) }
     };
     let default = default.map(|name| name.parse::<AccountName>().unwrap());
     Accounts::new(named.iter().map(account).collect(), default.as_ref())

@@ -1,0 +1,40 @@
+//! A static token whose portal has to be looked at before it is used.
+
+use super::{Fetch, FetchError, Fetched, TokenSource, explain};
+use crate::oauth::{TokenError, TokenInfo, TokenInfoEndpoint};
+use crate::types::secret::Secret;
+
+const REFUSED: &str = "HubSpot does not know its token (rotated, revoked or deactivated); put a valid one where the setting token points, and restart the proxy";
+
+/// "Fetches" the token that is there already, with what HubSpot says of it.
+pub struct StaticTokenSource {
+    endpoint: TokenInfoEndpoint,
+    token: Secret,
+}
+
+impl StaticTokenSource {
+    /// A source for one token.
+    pub fn new(endpoint: TokenInfoEndpoint, token: Secret) -> Self {
+        Self { endpoint, token }
+    }
+
+    async fn look_up(&self) -> Result<Fetched, FetchError> {
+        let hub_id = match self.endpoint.look_up(&self.token).await {
+            Ok(TokenInfo::Valid { hub_id }) => hub_id,
+            Ok(TokenInfo::Refused) => return Err(FetchError::NeedsLogin(REFUSED)),
+            Err(TokenError::Rejected(status)) => {
+                return Err(FetchError::Misconfigured(format!(
+                    "HubSpot does not say which portal its token is for ({status}), so that hub_id cannot be checked: remove hub_id to serve without the check"
+                )));
+            }
+            Err(error) => return Err(explain(error, REFUSED)),
+        };
+        Ok(Fetched { token: self.token.duplicate(), life: None, refresh_token: None, hub_id })
+    }
+}
+
+impl TokenSource for StaticTokenSource {
+    fn fetch<'a>(&'a self, _: Option<&'a Secret>) -> Fetch<'a> {
+        Box::pin(self.look_up())
+    }
+}

@@ -1,0 +1,234 @@
+//! What a credential endpoint's answer means. Nothing of an answer's text reaches an error.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::client::Answer;
+use super::{IssuedToken, TokenError};
+use crate::types::clock::WallTime;
+use crate::types::secret::Secret;
+
+/// Life of a token whose answer does not say it: short, so that a wrong guess costs little.
+const UNSTATED_LIFE: Duration = Duration::from_secs(300);
+/// A longer life than this is not believed.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: Option<Secret>,
+    refresh_token: Option<Secret>,
+    #[serde(default)]
+    expires_in: serde_json::Value,
+    #[serde(default)]
+    hub_id: serde_json::Value,
+}
+
+/// HubSpot's answer to a personal access key (camelCase, times in epoch milliseconds).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessKeyAnswer {
+    oauth_access_token: Option<Secret>,
+    #[serde(default)]
+    expires_at_millis: serde_json::Value,
+    #[serde(default)]
+    hub_id: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Rejection {
+    error: Option<String>,
+    status: Option<String>,
+}
+
+/// The token of an answer, or why there is none.
+pub(super) fn token(answer: &Answer) -> Result<IssuedToken, TokenError> {
+    if answer.status.is_success() { issued(&answer.body) } else { Err(rejected(answer)) }
+}
+
+/// The token that a personal access key was exchanged for, or why there is none.
+pub(super) fn exchanged(answer: &Answer, now: WallTime) -> Result<IssuedToken, TokenError> {
+    match answer.status {
+        status if status.is_success() => exchanged_token(&answer.body, now),
+        // There is nothing else in this call that could be refused.
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(TokenError::GrantRefused)
+        }
+        _ => Err(rejected(answer)),
+    }
+}
+
+fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
+    let answer: TokenAnswer = serde_json::from_slice(body)
+        .map_err(|_| TokenError::Malformed("it is not the JSON of a token"))?;
+    let access_token =
+        answer.access_token.ok_or(TokenError::Malformed("it holds no access_token"))?;
+    if !is_legal_token(access_token.expose()) {
+        return Err(TokenError::Malformed("its access_token is not legal in a header"));
+    }
+    let refresh_token = answer.refresh_token.filter(|token| !token.is_empty());
+    let hub_id = answer.hub_id.as_u64();
+    Ok(IssuedToken { access_token, life: life(&answer.expires_in), refresh_token, hub_id })
+}
+
+/// Visible ASCII, as a header value has to be (RFC 6750, section 2.1 is narrower; what HubSpot
+/// issues is its own business).
+fn is_legal_token(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// `expires_in` in seconds, as a number or as its text. Missing, zero, negative or unreadable is
+/// taken for five minutes, and more than a day for a day.
+fn life(expires_in: &serde_json::Value) -> Duration {
+    let seconds = match expires_in {
+        serde_json::Value::Number(number) => number.as_f64(),
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match seconds {
+        Some(seconds) if seconds >= 1.0 => {
+            Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64()))
+        }
+        _ => UNSTATED_LIFE,
+    }
+}
+
+/// A life that ends at a moment in epoch milliseconds; bounded as [`life`] is.
+fn life_until(expires_at: &serde_json::Value, now: WallTime) -> Duration {
+    let life = expires_at.as_u64().map_or(Duration::ZERO, |end| now.until(WallTime(end)));
+    if life < Duration::from_secs(1) { UNSTATED_LIFE } else { life.min(LONGEST_LIFE) }
+}
+
+fn exchanged_token(body: &[u8], now: WallTime) -> Result<IssuedToken, TokenError> {
+    let answer: AccessKeyAnswer = serde_json::from_slice(body)
+        .map_err(|_| TokenError::Malformed("it is not the JSON of a token"))?;
+    let access_token =
+        answer.oauth_access_token.ok_or(TokenError::Malformed("it holds no oauthAccessToken"))?;
+    if !is_legal_token(access_token.expose()) {
+        return Err(TokenError::Malformed("its oauthAccessToken is not legal in a header"));
+    }
+    let life = life_until(&answer.expires_at_millis, now);
+    let hub_id = answer.hub_id.as_u64();
+    Ok(IssuedToken { access_token, life, refresh_token: None, hub_id })
+}
+
+fn rejected(answer: &Answer) -> TokenError {
+    let Answer { status, retry_after, body } = answer;
+    let status = *status;
+    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        return TokenError::Busy { status, retry_after: *retry_after };
+    }
+    let rejection = serde_json::from_slice(body).unwrap_or(Rejection { error: None, status: None });
+    let names = [rejection.error.as_deref(), rejection.status.as_deref()];
+    let says = |known: &[&str]| names.iter().flatten().any(|name| known.contains(name));
+    if says(&["invalid_client", "unauthorized_client", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET"]) {
+        return TokenError::ClientRefused;
+    }
+    if says(&["invalid_grant", "BAD_REFRESH_TOKEN"]) {
+        return TokenError::GrantRefused;
+    }
+    TokenError::Rejected(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }
+    }
+
+    #[test]
+    fn a_life_that_is_not_stated_well_is_short_and_a_huge_one_is_cut() {
+        let cases = [
+            (json!(1800), 1800),
+            (json!("1800"), 1800),
+            (json!(1800.9), 1800),
+            (json!(null), 300),
+            (json!(0), 300),
+            (json!(-5), 300),
+            (json!("soon"), 300),
+            (json!([1]), 300),
+            (json!(1e300), 86400),
+            (json!(u64::MAX), 86400),
+        ];
+        for (given, seconds) in cases {
+            assert_eq!(life(&given).as_secs(), seconds, "{given}");
+        }
+    }
+
+    #[test]
+    fn rejections_are_told_apart() {
+        let cases: &[(u16, &str, &str)] = &[
+            (400, r#"{"error":"invalid_grant"}"#, "HubSpot refused the refresh token"),
+            (400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, "HubSpot refused the refresh token"),
+            (
+                401,
+                r#"{"error":"invalid_client"}"#,
+                "HubSpot refused the client id or the client secret",
+            ),
+            (
+                400,
+                r#"{"status":"BAD_CLIENT_ID"}"#,
+                "HubSpot refused the client id or the client secret",
+            ),
+            (400, "<html>", "the token endpoint answered 400 Bad Request"),
+            (
+                429,
+                r#"{"error":"invalid_grant"}"#,
+                "the token endpoint answered 429 Too Many Requests",
+            ),
+            (503, "", "the token endpoint answered 503 Service Unavailable"),
+        ];
+        for (status, body, expected) in cases {
+            let answer = answer(*status, body);
+            assert_eq!(token(&answer).unwrap_err().to_string(), *expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_usable_token_is_refused() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"access_token":""}"#,
+            "{\"access_token\":\"a\\nb\"}",
+            r#"{"access_token":7}"#,
+        ] {
+            assert!(matches!(issued(body.as_bytes()), Err(TokenError::Malformed(_))), "{body}");
+        }
+        let token =
+            issued(br#"{"access_token":"t","refresh_token":"","expires_in":60,"new":1}"#).unwrap();
+        assert_eq!(token.access_token.expose(), "t");
+        assert!(token.refresh_token.is_none());
+    }
+
+    #[test]
+    fn the_answer_to_an_access_key_is_read_and_its_refusal_known() {
+        let now = WallTime(1_000_000);
+        let good = r#"{"oauthAccessToken":"t","expiresAtMillis":2800000,"hubId":7,"new":1}"#;
+        let issued = exchanged(&answer(200, good), now).unwrap();
+        assert_eq!((issued.life.as_secs(), issued.hub_id), (1800, Some(7)));
+        for (end, seconds) in [("null", 300), ("0", 300), ("1000500", 300), ("9e99", 300)] {
+            let body = format!(r#"{{"oauthAccessToken":"t","expiresAtMillis":{end}}}"#);
+            let issued = exchanged(&answer(200, &body), now).unwrap();
+            assert_eq!(issued.life.as_secs(), seconds, "{end}");
+        }
+        for body in ["", "{}", r#"{"oauthAccessToken":"a b"}"#] {
+            let refused = exchanged(&answer(200, body), now);
+            assert!(matches!(refused, Err(TokenError::Malformed(_))), "{body}");
+        }
+        for status in [400, 401, 403] {
+            let refused = exchanged(&answer(status, "{}"), now);
+            assert!(matches!(refused, Err(TokenError::GrantRefused)), "{status}");
+        }
+        assert!(matches!(exchanged(&answer(503, ""), now), Err(TokenError::Busy { .. })));
+    }
+}

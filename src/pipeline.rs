@@ -24,7 +24,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
@@ -33,9 +33,11 @@ use crate::credential::hot::{Freshness, HotToken};
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
-use crate::upstream::Upstream;
 use crate::upstream::answer::AnswerBody;
+use crate::upstream::{Sent, Upstream};
 use exchange::{Activity, Exchange};
+use forward::peeked::Peeked;
+use forward::unauthorized::{self, Replay};
 use gate::{Entrance, HeadLimits};
 use response::body::ResponseBody;
 use route::{Destination, Route};
@@ -82,7 +84,9 @@ struct Client {
 
 /// An answer whose body is not yet tied to its exchange.
 enum Answer {
-    Upstream(Response<AnswerBody>),
+    Upstream(Response<AnswerBody>, Option<Replay>),
+    /// A 401 whose beginning has been read.
+    Peeked(Response<Peeked>, Option<Replay>),
     Own(Response<Bytes>),
 }
 
@@ -139,7 +143,7 @@ impl Pipeline {
         let id = self.ids.next();
         let mut answer = response::refusal::response(refusal, &id);
         if self.settings.response_header {
-            response::add_proxy_header(answer.headers_mut(), &id, None);
+            response::add_proxy_header(answer.headers_mut(), &id, None, "");
         }
         answer
     }
@@ -167,19 +171,27 @@ impl Pipeline {
             Some(token) => token,
             None => Box::pin(authorize::wait_for_token(self, account)).await?,
         };
+        let generation = self.generation(account);
         authorize::set_authorization(&mut head.headers, token);
         let safe = forward::is_safe(&head.method);
         let destination = Destination { account, target };
         let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
-        let sent = self
-            .upstream
-            .send(outgoing, false)
-            .await
-            .and_then(|sent| forward::check_status(sent.answer));
-        let mut answer =
-            sent.map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
-        response::filter(answer.headers_mut());
-        Ok(Answer::Upstream(answer))
+        let credential = &self.accounts.all()[account].credential;
+        let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
+        let Sent { answer, again } = sent
+            .and_then(forward::check_status)
+            .map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            credential.accepted();
+            return Ok(Answer::Upstream(answer, None));
+        }
+        match again {
+            None => Ok(Answer::Upstream(answer, None)),
+            Some(again) => {
+                let settling = unauthorized::settle(self, account, generation, answer, again, safe);
+                Box::pin(settling).await
+            }
+        }
     }
 
     fn finish(
@@ -192,21 +204,31 @@ impl Pipeline {
         let id = exchange.id;
         // The exchange goes with the body and ends when that is through.
         let body_unread = !client.speaks_http2 && exchange.unread().get();
+        let mut replay = None;
         let mut response = match answer {
             Answer::Own(answer) => {
                 exchange.answered(answer.status());
                 answer.map(|bytes| ResponseBody::own(bytes, exchange))
             }
-            Answer::Upstream(answer) => {
+            Answer::Upstream(mut answer, note) => {
+                replay = note;
+                response::filter(answer.headers_mut());
                 exchange.answered(answer.status());
                 answer.map(|body| ResponseBody::upstream(body, exchange))
+            }
+            Answer::Peeked(mut answer, note) => {
+                replay = note;
+                response::filter(answer.headers_mut());
+                exchange.answered(answer.status());
+                answer.map(|body| ResponseBody::peeked(body, exchange))
             }
         };
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         if self.settings.response_header {
             let account = account.map(|index| self.accounts.all()[index].name.as_str());
-            response::add_proxy_header(headers, &id, account);
+            let note = replay.map_or("", Replay::note);
+            response::add_proxy_header(headers, &id, account, note);
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);

@@ -29,7 +29,7 @@ use connect::{ConnectError, Connector};
 use exchange::{Attempt, Exchange, Http1Exchange, Received};
 use h1::{H1Connection, H1Pool};
 use h2::{H2Checkout, H2Exchange, H2Pool};
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
@@ -200,7 +200,7 @@ impl Upstream {
         exchange.await.map_err(|(unsent, _)| match unsent {
             Unsent::Failed(failure) => failure,
             Unsent::NotWritten(_) => SendFailure::Closed { sent: false },
-            Unsent::Unprocessed => SendFailure::Closed { sent: true },
+            Unsent::Unprocessed => SendFailure::Closed { sent: false },
             Unsent::NoAnswer { sent } => SendFailure::Closed { sent },
         })
     }
@@ -239,7 +239,7 @@ impl Upstream {
         head.uri = Uri::from(path_and_query(&head.uri));
         head.version = Version::HTTP_11;
         head.headers.insert(HOST, self.host.clone());
-        declare_chunked(&mut head, &body);
+        declare_length(&mut head, &body);
         Request::from_parts(head, body)
     }
 
@@ -266,10 +266,16 @@ fn path_and_query(uri: &Uri) -> PathAndQuery {
     uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
-/// hyper takes a GET without `Content-Length` for one without a body; say that there is one.
-fn declare_chunked(head: &mut Parts, body: &RequestBody) {
-    if !body.is_empty() && !head.headers.contains_key(CONTENT_LENGTH) {
-        head.headers.insert(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+/// What hyper leaves out: that a GET has a body, and that a method which mostly has one has none
+/// (RFC 9110, section 8.6).
+fn declare_length(head: &mut Parts, body: &RequestBody) {
+    if head.headers.contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    if !body.is_empty() {
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 
@@ -292,8 +298,9 @@ fn second_attempt(
             Ok(Outgoing { head, body })
         }
         Unsent::NotWritten(_) => Err(SendFailure::Closed { sent: false }),
+        // Unprocessed is as good as not sent, for the client too.
         Unsent::Unprocessed => {
-            again.and_then(Again::outgoing).ok_or(SendFailure::Closed { sent: true })
+            again.and_then(Again::outgoing).ok_or(SendFailure::Closed { sent: false })
         }
         Unsent::NoAnswer { sent } => {
             let repeatable = again.filter(|again| reused && (!sent || again.is_repeatable()));

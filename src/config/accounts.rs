@@ -18,6 +18,10 @@ pub(super) fn build(
 ) -> Result<BTreeMap<AccountName, AccountConfig>, ConfigError> {
     let mut accounts = BTreeMap::new();
     for (name, place) in layer.take_accounts() {
+        if super::error::looks_like_credential(&name) {
+            let problem = "what stands for an account's name looks like a token: choose a name, and write the token where `token` says";
+            return Err(ConfigError::at(&place, problem));
+        }
         let name: AccountName =
             name.parse().map_err(|rule| ConfigError::at(&place, format!("{rule}")))?;
         let account = account(layer, &name, &place)?;

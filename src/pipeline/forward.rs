@@ -1,19 +1,21 @@
 //! Fifth stage: the request goes to the upstream and its answer comes back.
 
+pub mod peeked;
+pub mod unauthorized;
+
 use std::cell::Cell;
 use std::rc::Rc;
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Method, Response, Uri};
+use http::{Method, Uri};
 use hyper::body::{Body, Incoming};
 
 use super::Pipeline;
 use super::route::Destination;
 use crate::types::refusal::Refusal;
-use crate::upstream::answer::AnswerBody;
 use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
-use crate::upstream::{Outgoing, SendFailure};
+use crate::upstream::{Outgoing, SendFailure, Sent};
 
 /// What is to be sent for `destination`. `unread` is true until the client has sent its whole body.
 pub fn outgoing(
@@ -55,11 +57,11 @@ pub fn is_safe(method: &Method) -> bool {
 }
 
 /// A final status. What is left of the others, 101, answers an `Upgrade` that was never sent on.
-pub fn check_status(answer: Response<AnswerBody>) -> Result<Response<AnswerBody>, SendFailure> {
-    if answer.status().is_informational() {
+pub fn check_status(sent: Sent) -> Result<Sent, SendFailure> {
+    if sent.answer.status().is_informational() {
         return Err(SendFailure::NotHttp);
     }
-    Ok(answer)
+    Ok(sent)
 }
 
 /// What the client is told when no answer came; `safe` as of [`is_safe`].

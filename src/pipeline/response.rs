@@ -32,12 +32,17 @@ fn is_upstreams_alone(name: &HeaderName) -> bool {
     }
 }
 
-/// Adds `X-HubSpot-Proxy: id=REQUEST_ID; account=NAME`.
-pub fn add_proxy_header(headers: &mut HeaderMap, id: &RequestId, account: Option<&str>) {
+/// Adds `X-HubSpot-Proxy: id=REQUEST_ID; account=NAME` and `note`.
+pub fn add_proxy_header(
+    headers: &mut HeaderMap,
+    id: &RequestId,
+    account: Option<&str>,
+    note: &'static str,
+) {
     // Of exactly its length, so that it becomes the value without a copy.
     let parts = match account {
-        Some(account) => ["id=", id.as_str(), "; account=", account],
-        None => ["id=", id.as_str(), "", ""],
+        Some(account) => ["id=", id.as_str(), "; account=", account, note],
+        None => ["id=", id.as_str(), "", "", note],
     };
     let text = Bytes::from(parts.concat());
     // An id and an account's name are visible ASCII.

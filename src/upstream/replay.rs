@@ -122,6 +122,11 @@ where
         }
     }
 
+    /// Whether [`Self::again`] would give the body.
+    pub fn can_rewind(&self) -> bool {
+        self.0.as_ref().is_none_or(|source| source.borrow().can_rewind())
+    }
+
     /// The same body for a further attempt, which takes it away from all earlier ones; `None` when
     /// more has gone by than was kept.
     pub fn again(&self) -> Option<RequestBody<B>> {

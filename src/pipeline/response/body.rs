@@ -7,28 +7,49 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::pipeline::Exchange;
+use crate::pipeline::forward::peeked::Peeked;
 use crate::upstream::answer::{AnswerBody, BrokenOff};
 
 /// A response body. The exchange ends when it is dropped.
 pub struct ResponseBody {
     source: Source,
     exchange: Exchange,
+    break_off: BreakOff,
+}
+
+/// An error makes the server drop what it has not yet written: the head, perhaps, and with it the
+/// difference between an answer that broke off and none. So it is told one turn later.
+#[derive(PartialEq, Eq)]
+enum BreakOff {
+    No,
+    HeldBack,
+    Told,
 }
 
 enum Source {
     Upstream(AnswerBody),
+    Peeked(Box<Peeked>),
     Own(Option<Bytes>),
 }
 
 impl ResponseBody {
     /// Streams the upstream's body.
     pub fn upstream(body: AnswerBody, exchange: Exchange) -> Self {
-        Self { source: Source::Upstream(body), exchange }
+        Self::new(Source::Upstream(body), exchange)
+    }
+
+    /// Streams the upstream's body, of which the beginning has been read.
+    pub fn peeked(body: Peeked, exchange: Exchange) -> Self {
+        Self::new(Source::Peeked(Box::new(body)), exchange)
     }
 
     /// Sends `bytes`.
     pub fn own(bytes: Bytes, exchange: Exchange) -> Self {
-        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange }
+        Self::new(Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange)
+    }
+
+    fn new(source: Source, exchange: Exchange) -> Self {
+        Self { source, exchange, break_off: BreakOff::No }
     }
 }
 
@@ -41,9 +62,15 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = self.get_mut();
+        if this.break_off != BreakOff::No {
+            let first = std::mem::replace(&mut this.break_off, BreakOff::Told);
+            let error = (first == BreakOff::HeldBack).then_some(Err(BrokenOff));
+            return Poll::Ready(error);
+        }
         let mut frame = match &mut this.source {
             Source::Own(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Source::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Source::Peeked(body) => ready!(Pin::new(body.as_mut()).poll_frame(cx)),
         };
         match &mut frame {
             Some(Ok(frame)) => {
@@ -52,7 +79,12 @@ impl Body for ResponseBody {
                     super::filter(trailers);
                 }
             }
-            Some(Err(_)) => this.exchange.broke_off(),
+            Some(Err(BrokenOff)) => {
+                this.exchange.broke_off();
+                this.break_off = BreakOff::HeldBack;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None => {}
         }
         Poll::Ready(frame)
@@ -62,6 +94,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Upstream(body) => body.is_end_stream(),
+            Source::Peeked(body) => body.is_end_stream(),
         }
     }
 
@@ -71,6 +104,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Upstream(body) => body.size_hint(),
+            Source::Peeked(body) => body.size_hint(),
         }
     }
 }

@@ -112,13 +112,17 @@ where
     }
 
     pub(super) fn rewind(&mut self) -> Option<u32> {
-        if !self.rewindable || self.failure.is_some() {
+        if !self.can_rewind() {
             return None;
         }
         self.attempt += 1;
         self.complete = false;
         self.release();
         Some(self.attempt)
+    }
+
+    pub(super) fn can_rewind(&self) -> bool {
+        self.rewindable && self.failure.is_none()
     }
 
     pub(super) fn hold(&mut self) {

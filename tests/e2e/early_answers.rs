@@ -4,7 +4,9 @@ use std::io::Write;
 use std::thread;
 
 use crate::client::Client;
+use crate::h2_client::{block_on, connect, request, send};
 use crate::proxy::{Proxy, Setup};
+use crate::tls::Authority;
 use crate::upstream::{Peer, Upstream};
 use crate::waiting::until;
 
@@ -125,5 +127,70 @@ fn a_connection_with_half_a_body_on_it_is_never_used_again() {
         assert_eq!(client.answer_to("POST").text(), "early");
         drop(client);
         assert_eq!(upstream.connections(), round);
+    }
+}
+
+/// As the smallest clients do: all is sent before the first byte is read.
+fn upload_then_read(proxy: &Proxy, expected: u16) {
+    let mut client = Client::connect(proxy.port);
+    client.send(format!("POST /a HTTP/1.1\r\nHost: {{host}}\r\nContent-Length: {BODY}\r\n\r\n"));
+    client.send(vec![b'x'; BODY]);
+    let answer = client.answer_to("POST");
+    assert_eq!((answer.status(), answer.text()), (expected, "early"), "{answer:?}");
+}
+
+#[test]
+fn a_client_that_sends_all_before_it_reads_gets_the_early_answer_as_well() {
+    for leave in LEAVES {
+        let (status, answer) = ANSWERS[1];
+        let upstream = Upstream::start(move |peer| answer_early(peer, leave, answer));
+        let proxy = Setup::in_front_of(&upstream.url()).start();
+        for _ in 0..20 {
+            upload_then_read(&proxy, status);
+        }
+        assert_eq!(upstream.requests().len(), 20, "{leave:?}");
+    }
+}
+
+#[test]
+fn an_early_answer_over_tls_reaches_the_client() {
+    let authority = Authority::new();
+    for leave in LEAVES {
+        for (status, answer) in ANSWERS {
+            let tls = authority.server("localhost", &["http/1.1"]);
+            let upstream = Upstream::start_tls(tls, move |peer| answer_early(peer, leave, answer));
+            let url = format!("https://localhost:{}", upstream.port);
+            let proxy = Setup::in_front_of(&url).trusting(&authority.file).start();
+            thread::scope(|scope| {
+                for worker in 0..4 {
+                    let proxy = &proxy;
+                    scope.spawn(move || {
+                        for round in 0..10 {
+                            upload(proxy, (worker + round) % 2 == 0, status);
+                        }
+                    });
+                }
+            });
+            assert_eq!(upstream.requests().len(), 40, "{leave:?}");
+        }
+    }
+}
+
+#[test]
+fn an_early_answer_reaches_a_client_over_http2() {
+    for leave in LEAVES {
+        let (status, answer) = ANSWERS[0];
+        let upstream = Upstream::start(move |peer| answer_early(peer, leave, answer));
+        let proxy = Setup::in_front_of(&upstream.url()).start();
+        block_on(async {
+            let client = connect(proxy.port).await;
+            for _ in 0..50 {
+                let request = request("POST", proxy.port, "/a").body(()).unwrap();
+                let answer = send(&client, request, Some(vec![b'x'; BODY].into())).await.unwrap();
+                assert_eq!(answer.status, status, "{leave:?}");
+                assert_eq!(answer.body.unwrap(), b"early", "{leave:?}");
+            }
+        });
+        assert_eq!(upstream.requests().len(), 50, "{leave:?}");
     }
 }

@@ -1,11 +1,15 @@
 //! Who may talk to the proxy, and what it never sends on.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use http::Method;
 
 use crate::client::{Answer, Client, exchange, get, post};
 use crate::h2_client::{block_on, connect, request, send};
 use crate::proxy::{Proxy, Setup};
 use crate::upstream::{OK, Upstream};
+use crate::waiting::PATIENCE;
 
 /// A proxy whose upstream must not be reached by what a test refuses.
 fn guarded() -> (Upstream, Proxy) {
@@ -65,6 +69,18 @@ fn only_a_single_host_header_with_a_loopback_name_and_our_port_gets_through() {
             assert_eq!(upstream.requests().len(), usize::from(forwarded), "{line}");
         }
     }
+}
+
+#[test]
+fn both_loopback_families_are_served_under_one_port() {
+    let (_upstream, proxy) = guarded();
+    let Ok(mut stream) = TcpStream::connect(("::1", proxy.port)) else { return };
+    let request = format!("GET /a HTTP/1.0\r\nHost: [::1]:{}\r\n\r\n", proxy.port);
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 ") && answer.ends_with("ok"), "{answer}");
 }
 
 #[test]

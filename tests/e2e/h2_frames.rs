@@ -8,10 +8,13 @@ pub const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+const MAX_CONCURRENT_STREAMS: u16 = 3;
 
 pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const END_HEADERS: u8 = 4;
 
 pub const NO_ERROR: u32 = 0;
 pub const INTERNAL_ERROR: u32 = 2;
@@ -123,6 +126,17 @@ impl<'a> Frames<'a> {
 
     pub fn go_away(&mut self, last: u32, code: u32) {
         self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat());
+    }
+
+    /// Lets the client send `length` bytes more, on the stream and in all.
+    pub fn widen(&mut self, stream: u32, length: u32) {
+        self.send(WINDOW_UPDATE, 0, stream, &length.to_be_bytes());
+        self.send(WINDOW_UPDATE, 0, 0, &length.to_be_bytes());
+    }
+
+    pub fn limit_streams(&mut self, most: u32) {
+        let payload = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &most.to_be_bytes()].concat();
+        self.send(SETTINGS, 0, 0, &payload);
     }
 
     /// Reads and drops until the other side closes.

@@ -13,7 +13,7 @@ use crate::upstream::{Peer, Received, Upstream};
 use crate::waiting::until;
 
 /// An upstream for both versions; `serve` gets the connections that speak HTTP/2.
-fn upstream(serve: impl Fn(&mut Frames) + Send + Sync + 'static) -> (Upstream, Authority) {
+pub fn upstream(serve: impl Fn(&mut Frames) + Send + Sync + 'static) -> (Upstream, Authority) {
     let authority = Authority::new();
     let tls = authority.server("localhost", &["h2", "http/1.1"]);
     let upstream = Upstream::start_tls(tls, move |peer| {
@@ -35,7 +35,7 @@ fn serve_http1(peer: &mut Peer) {
     }
 }
 
-fn setup(upstream: &Upstream, authority: &Authority) -> Setup {
+pub fn setup(upstream: &Upstream, authority: &Authority) -> Setup {
     Setup::in_front_of(&format!("https://localhost:{}", upstream.port))
         .trusting(&authority.file)
         .env("HUBSPOT_PROXY_SERVER__THREADS", "1")
@@ -61,7 +61,7 @@ fn most_over_http1() -> usize {
 }
 
 /// So many requests under way that the next ones take HTTP/2.
-fn load(proxy: &Proxy, upstream: &Upstream) -> Vec<Client> {
+pub fn load(proxy: &Proxy, upstream: &Upstream) -> Vec<Client> {
     let needed = *BELOW_HTTP2.get_or_init(most_over_http1);
     let mut held: Vec<_> = (0..needed).map(|_| Client::connect(proxy.port)).collect();
     for client in &mut held {
@@ -71,7 +71,7 @@ fn load(proxy: &Proxy, upstream: &Upstream) -> Vec<Client> {
     held
 }
 
-fn over_http2(upstream: &Upstream) -> Vec<Received> {
+pub fn over_http2(upstream: &Upstream) -> Vec<Received> {
     upstream.requests().into_iter().filter(|r| r.line.starts_with("h2 ")).collect()
 }
 

@@ -58,6 +58,27 @@ fn what_does_not_end_in_time_is_cut_after_the_grace() {
 }
 
 #[test]
+fn a_second_signal_cuts_what_is_under_way() {
+    let upstream = Upstream::start(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        peer.drain();
+    });
+    let mut proxy = Setup::in_front_of(&upstream.url()).start();
+    let mut client = Client::connect(proxy.port);
+    client.send("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let head = client.head();
+    let began = Instant::now();
+    let port = proxy.port;
+    proxy.terminate();
+    until("connections are refused", || TcpStream::connect(("127.0.0.1", port)).is_err());
+    proxy.terminate();
+    proxy.exit_status();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!client.rest_of(head, "GET").whole);
+}
+
+#[test]
 fn idle_connections_do_not_hold_up_the_end() {
     let upstream = Upstream::answering(OK);
     let mut proxy = Setup::in_front_of(&upstream.url()).start();

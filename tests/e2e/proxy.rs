@@ -1,6 +1,6 @@
 //! The binary under test, as a process of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -20,6 +20,7 @@ pub struct Setup {
     command: &'static str,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    files: Vec<(String, String)>,
 }
 
 /// A running process; it is killed when this is dropped.
@@ -53,7 +54,7 @@ impl Setup {
     }
 
     fn of(command: &'static str) -> Self {
-        Self { command, arguments: Vec::new(), environment: Vec::new() }
+        Self { command, arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -66,6 +67,12 @@ impl Setup {
         self
     }
 
+    /// Puts a file, which nobody else can read, into the folder in which it runs.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Trusts the certificates in `file` as well.
     pub fn trusting(self, file: &Path) -> Self {
         self.env("HUBSPOT_PROXY_UPSTREAM__CA_FILE", file.to_str().unwrap())
@@ -74,6 +81,9 @@ impl Setup {
     /// Starts it and waits until it listens.
     pub fn start(self) -> Proxy {
         let home = tempfile::tempdir().unwrap();
+        for (name, text) in &self.files {
+            write_private(&home.path().join(name), text);
+        }
         let mut child = Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"))
             .arg(self.command)
             .args(["--listen", "localhost:0"])
@@ -193,6 +203,14 @@ impl Drop for Proxy {
             eprintln!("--- stderr of {}:\n{}", self.pid(), self.stderr());
         }
     }
+}
+
+fn write_private(path: &Path, text: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn lines_of(child: &mut Child, kept: Arc<Mutex<String>>) -> Receiver<String> {

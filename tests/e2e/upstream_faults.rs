@@ -184,6 +184,22 @@ fn a_body_that_breaks_off_never_looks_whole() {
 }
 
 #[test]
+#[ignore = "not mended: the connection is closed without a byte"]
+fn an_answer_that_breaks_off_at_once_still_shows_its_head() {
+    for rest in ["Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"] {
+        let upstream = Upstream::start(move |peer| {
+            peer.request();
+            peer.send(format!("HTTP/1.1 201 Created\r\n{rest}"));
+        });
+        let proxy = Setup::in_front_of(&upstream.url()).start();
+        for _ in 0..20 {
+            let answer = post(proxy.port, "/a", "body");
+            assert!(answer.status() == 201 && !answer.whole, "{answer:?}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_connection_that_the_upstream_closed_is_not_noticed_by_a_client() {
     // Each connection serves one request, says nothing of closing, and closes at the next.
     let upstream = Upstream::start(|peer| {
@@ -268,53 +284,4 @@ fn a_client_that_goes_away_takes_its_request_with_it() {
     let half = upstream.requests().into_iter().find(|r| r.method() == "POST");
     assert!(half.is_none_or(|half| !half.whole), "half a body must not look whole");
     until("all is closed", || proxy.open_files() <= base);
-}
-
-#[test]
-fn what_is_wrong_with_tls_is_said() {
-    let ours = Authority::new();
-    let other = Authority::new();
-    let serve = |peer: &mut Peer| while peer.request().is_some() && peer.send(OK) {};
-    let strange = Upstream::start_tls(other.server("localhost", &["http/1.1"]), serve);
-    let misnamed = Upstream::start_tls(ours.server("api.example", &["http/1.1"]), serve);
-    let plain = Upstream::start(|peer| {
-        peer.read_more();
-        peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-    });
-    let good = Upstream::start_tls(ours.server("localhost", &["http/1.1"]), serve);
-    for (case, port, named) in [
-        ("another authority", strange.port, "certificate"),
-        ("another name", misnamed.port, "certificate"),
-        ("no TLS", plain.port, "TLS"),
-    ] {
-        let url = format!("https://localhost:{port}");
-        let proxy = Setup::in_front_of(&url).trusting(&ours.file).start();
-        let answer = get(proxy.port, "/a");
-        assert_fault(&answer, 502, "upstream-unreachable", true, case);
-        assert!(answer.text().contains(named), "{case}: {}", answer.text());
-        assert!(!answer.text().contains(crate::proxy::TOKEN));
-    }
-    for upstream in [&strange, &misnamed] {
-        assert!(upstream.bytes().is_empty(), "the token went to a stranger");
-    }
-    let url = format!("https://localhost:{}", good.port);
-    let proxy = Setup::in_front_of(&url).trusting(&ours.file).start();
-    assert_eq!(get(proxy.port, "/a").body, b"ok");
-    let from_env = Setup::in_front_of(&url).env("SSL_CERT_FILE", ours.file.to_str().unwrap());
-    assert_eq!(get(from_env.start().port, "/a").body, b"ok");
-}
-
-#[test]
-fn an_answer_over_tls_that_is_cut_never_looks_whole() {
-    let authority = Authority::new();
-    let tls = authority.server("localhost", &["http/1.1"]);
-    // No length and no close_notify: whoever cuts the line could end the answer where he likes.
-    let upstream = Upstream::start_tls(tls, |peer| {
-        peer.request();
-        peer.send("HTTP/1.1 200 OK\r\n\r\nhello");
-    });
-    let url = format!("https://localhost:{}", upstream.port);
-    let proxy = Setup::in_front_of(&url).trusting(&authority.file).start();
-    let answer = get(proxy.port, "/a");
-    assert!(answer.status() == 200 && !answer.whole, "{answer:?}");
 }

@@ -1,0 +1,30 @@
+//! The program as its users meet it: the real binary between hand-written clients and upstreams.
+//!
+//! Every test starts its own proxy on a port that the kernel picks, in an empty environment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod client;
+mod h2_client;
+mod h2_frames;
+mod proxy;
+mod tls;
+mod upstream;
+mod waiting;
+
+mod accounts;
+mod early_answers;
+mod garbage;
+mod gate;
+mod http2_clients;
+mod http2_messages;
+mod http2_upstream;
+mod hygiene;
+mod lifecycle;
+mod no_secret_leaks;
+mod outbound_proxy;
+mod passing_through;
+mod smuggling;
+mod streaming;
+mod tls_upstream;
+mod tokens;
+mod upstream_faults;

@@ -1,0 +1,239 @@
+//! The binary under test, as a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::waiting::PATIENCE;
+
+/// The token that a proxy holds unless a test says otherwise.
+pub const TOKEN: &str = "pat-na1-ourtoken-4711";
+
+/// A proxy, or a sandbox, that is not started yet.
+pub struct Setup {
+    command: &'static str,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    files: Vec<(String, String)>,
+}
+
+/// A running process; it is killed when this is dropped.
+pub struct Proxy {
+    child: Child,
+    pub port: u16,
+    output: Arc<Mutex<String>>,
+    errors: Arc<Mutex<String>>,
+    _home: TempDir,
+}
+
+impl Setup {
+    /// A proxy in front of `upstream`, with [`TOKEN`] as its static token.
+    pub fn in_front_of(upstream: &str) -> Self {
+        Self::without_account(upstream).env("HUBSPOT_ACCESS_TOKEN", TOKEN)
+    }
+
+    /// A proxy in front of `upstream` whose account the test sets.
+    pub fn without_account(upstream: &str) -> Self {
+        Self::of("serve").env("HUBSPOT_PROXY_UPSTREAM__URL", upstream)
+    }
+
+    /// A proxy whose upstream and account the test sets.
+    pub fn serving() -> Self {
+        Self::of("serve")
+    }
+
+    /// The emulator alone.
+    pub fn sandbox() -> Self {
+        Self::of("sandbox")
+    }
+
+    fn of(command: &'static str) -> Self {
+        Self { command, arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Puts a file, which nobody else can read, into the folder in which it runs.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Trusts the certificates in `file` as well.
+    pub fn trusting(self, file: &Path) -> Self {
+        self.env("HUBSPOT_PROXY_UPSTREAM__CA_FILE", file.to_str().unwrap())
+    }
+
+    /// Starts it and waits until it listens.
+    pub fn start(self) -> Proxy {
+        let home = tempfile::tempdir().unwrap();
+        for (name, text) in &self.files {
+            write_private(&home.path().join(name), text);
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"))
+            .arg(self.command)
+            .args(["--listen", "localhost:0"])
+            .args(self.arguments)
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path().join("config"))
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .env("XDG_RUNTIME_DIR", home.path())
+            .envs(self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = collected(child.stderr.take().unwrap());
+        let output = Arc::new(Mutex::new(String::new()));
+        let lines = lines_of(&mut child, Arc::clone(&output));
+        let mut proxy = Proxy { child, port: 0, output, errors, _home: home };
+        proxy.port = proxy.port_in(&lines);
+        proxy
+    }
+}
+
+impl Proxy {
+    fn port_in(&self, lines: &Receiver<String>) -> u16 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("Listening on ") || line.contains("emulator on") => {
+                    let after = line.split("http://localhost:").nth(1).expect("an address");
+                    let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+                    return digits.parse().unwrap();
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("it does not say where it listens"),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended: {}", self.stderr()),
+            }
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    pub fn stdout(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The number of files and sockets that the process has open.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// The same once it no longer changes: a proxy listens before all its threads run.
+    #[cfg(target_os = "linux")]
+    pub fn settled_files(&self) -> usize {
+        let (mut count, mut same) = (0, 0);
+        while same < 10 {
+            let now = self.open_files();
+            same = if now == count { same + 1 } else { 0 };
+            count = now;
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        count
+    }
+
+    /// The most memory that the process has held, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Asks it to end, as a service manager does.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Whether the process has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub fn exit_status(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process does not end");
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- stderr of {}:\n{}", self.pid(), self.stderr());
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn lines_of(child: &mut Child, kept: Arc<Mutex<String>>) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    let reader = BufReader::new(child.stdout.take().unwrap());
+    thread::spawn(move || {
+        for line in reader.lines().map_while(Result::ok) {
+            kept.lock().unwrap().push_str(&format!("{line}\n"));
+            // Nobody listens once the address is known.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+fn collected(mut pipe: ChildStderr) -> Arc<Mutex<String>> {
+    let all = Arc::new(Mutex::new(String::new()));
+    let kept = Arc::clone(&all);
+    thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut part) {
+            kept.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..count]));
+        }
+    });
+    all
+}

@@ -14,7 +14,7 @@ use super::secret_ref::SecretRef;
 use crate::types::account::AccountName;
 
 /// Sets what is logged, for all commands; no key of the configuration.
-const LOG_DIRECTIVES: &str = "HUBSPOT_PROXY_LOG";
+const LOG_LEVEL: &str = "HUBSPOT_PROXY_LOG";
 
 const ACCESS_TOKEN: &str = "HUBSPOT_ACCESS_TOKEN";
 const CLIENT_ID: &str = "HUBSPOT_CLIENT_ID";
@@ -78,7 +78,7 @@ impl Environment {
             names.iter_mut().for_each(|name| name.make_ascii_uppercase());
         }
         // Read before there is a configuration: it sets how that is logged.
-        names.retain(|name| name.starts_with(PREFIX) && name != LOG_DIRECTIVES);
+        names.retain(|name| name.starts_with(PREFIX) && name != LOG_LEVEL);
         names.sort();
         names
     }

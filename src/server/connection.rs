@@ -28,6 +28,9 @@ use crate::pipeline::gate::Entrance;
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A connection is parked after one or two of these without a request: long against the pauses of a
+/// client that is busy, and short, so that a burst of connections does not have them all in memory.
+const LONGEST_TICK: Duration = Duration::from_millis(50);
 /// So many connections beyond the limit are told so; further ones are just closed.
 const REFUSED_IN_WORDS: usize = 64;
 
@@ -77,7 +80,7 @@ impl Connections {
     /// The connections of the core that `balance` belongs to.
     pub fn new(pipeline: Rc<Pipeline>, limits: Limits, balance: Balance) -> Rc<Self> {
         let shortest = limits.header_timeout.min(limits.idle_timeout);
-        let tick_length = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let tick_length = (shortest / 4).clamp(Duration::from_millis(10), LONGEST_TICK);
         Rc::new(Self {
             pipeline,
             limits,

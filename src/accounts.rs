@@ -64,6 +64,13 @@ impl Accounts {
         self.default
     }
 
+    /// The index of the only account with a developer key, if there is just one.
+    pub fn only_developer(&self) -> Option<usize> {
+        let is_developer = |i: &usize| matches!(self.accounts[*i].kind, Kind::Developer { .. });
+        let mut developers = (0..self.accounts.len()).filter(is_developer);
+        developers.next().filter(|_| developers.next().is_none())
+    }
+
     /// The index of the account that `text`, a name or a Hub ID, means.
     pub fn find(&self, text: &str) -> Result<usize, NotFound> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {

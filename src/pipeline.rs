@@ -28,7 +28,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Kind};
 use crate::credential::hot::{Freshness, HotToken};
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
@@ -167,12 +167,18 @@ impl Pipeline {
         policy::check(&head.method, target.path())?;
         authorize::clean_headers(&mut head.headers);
         let target = authorize::clean_target(target);
-        let token = match authorize::token_at_hand(self, account) {
-            Some(token) => token,
-            None => Box::pin(authorize::wait_for_token(self, account)).await?,
+        let target = match &self.accounts.all()[account].kind {
+            Kind::Developer { key } => authorize::with_developer_key(target, key)?,
+            Kind::Portal | Kind::App => {
+                let token = match authorize::token_at_hand(self, account) {
+                    Some(token) => token,
+                    None => Box::pin(authorize::wait_for_token(self, account)).await?,
+                };
+                authorize::set_authorization(&mut head.headers, token);
+                target
+            }
         };
         let generation = self.generation(account);
-        authorize::set_authorization(&mut head.headers, token);
         let safe = forward::is_safe(&head.method);
         let destination = Destination { account, target };
         let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;

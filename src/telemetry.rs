@@ -18,17 +18,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Installs the process's logger, which writes to standard error. `directives` are those of the
-/// variable `HUBSPOT_PROXY_LOG` (such as `debug`, or `hubspot_proxy=trace`); without them, and
-/// where they are malformed, the level is `info`.
-pub fn install(format: LogFormat, directives: Option<&str>) {
-    // The libraries below log what they see on the wire at their finer levels.
-    let own = |level: &str| EnvFilter::new(format!("warn,hubspot_proxy={level}"));
-    let filter = match directives {
-        Some(level @ ("off" | "error" | "warn" | "info" | "debug" | "trace")) => own(level),
-        Some(other) => EnvFilter::try_new(other).unwrap_or_else(|_| own("info")),
-        None => own("info"),
-    };
+/// Installs the process's logger, which writes to standard error. `level` is that of the variable
+/// `HUBSPOT_PROXY_LOG`; without it, and where it is none, the level is `info`.
+///
+/// It holds for the proxy's own lines. The libraries below would log what they see on the wire at
+/// their finer levels, so theirs stays at `warn`, whatever is asked for.
+pub fn install(format: LogFormat, level: Option<&str>) {
+    let known = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = level.filter(|level| known.contains(level)).unwrap_or("info");
+    let filter = EnvFilter::new(format!("warn,hubspot_proxy={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // A second installation, as in tests, leaves the first in place.
     let _ = match format {

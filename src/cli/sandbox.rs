@@ -18,7 +18,7 @@ use crate::types::clock::SystemClock;
 
 /// Runs the emulator until a signal.
 pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
-    telemetry::install(LogFormat::Text, super::serve::log_directives().as_deref());
+    telemetry::install(LogFormat::Text, super::serve::log_level().as_deref());
     let listen: Listen =
         flags.listen.parse().map_err(|error| Failure::usage(format!("--listen: {error}")))?;
     let listeners = listener::open(std::slice::from_ref(&listen)).map_err(Failure::failed)?;

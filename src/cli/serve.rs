@@ -27,7 +27,7 @@ use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
-    telemetry::install(format, log_directives().as_deref());
+    telemetry::install(format, log_level().as_deref());
     install_crypto_provider();
     let env = Environment::of_process();
     let Loaded { mut config, file } = load(config_flag, args, &env)?;
@@ -55,9 +55,9 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     outcome.map_err(Failure::failed)
 }
 
-/// The variable that sets log levels.
-pub fn log_directives() -> Option<String> {
-    std::env::var("HUBSPOT_PROXY_LOG").ok().filter(|directives| !directives.is_empty())
+/// The level that `HUBSPOT_PROXY_LOG` sets.
+pub fn log_level() -> Option<String> {
+    std::env::var("HUBSPOT_PROXY_LOG").ok().filter(|level| !level.is_empty())
 }
 
 fn load(

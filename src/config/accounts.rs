@@ -5,12 +5,35 @@ use std::collections::BTreeMap;
 
 use super::error::{ConfigError, Place, shown};
 use super::layers::Layer;
-use super::{AccountConfig, CredentialConfig};
+use super::{AccountConfig, CredentialConfig, SecretRef};
 use crate::types::account::AccountName;
 
-/// Keys beside `type` that an account of each type must have. `hub_id` is free to any.
-const TYPES: [(&str, &[&str]); 2] =
-    [("oauth", &["client_id", "client_secret", "refresh_token"]), ("access_token", &["token"])];
+/// What an account of one type has beside `type`; `hub_id` is free to any.
+struct Type {
+    name: &'static str,
+    /// Keys that it must have.
+    needed: &'static [&'static str],
+    /// Keys that it may have.
+    allowed: &'static [&'static str],
+}
+
+const TYPES: [Type; 5] = [
+    Type { name: "oauth", needed: &["client_id", "client_secret", "refresh_token"], allowed: &[] },
+    Type { name: "access_token", needed: &["token"], allowed: &[] },
+    Type { name: "personal_access_key", needed: &["key"], allowed: &[] },
+    Type {
+        name: "client_credentials",
+        needed: &["client_id", "client_secret"],
+        allowed: &["scopes"],
+    },
+    Type { name: "developer_api_key", needed: &["key"], allowed: &[] },
+];
+
+impl Type {
+    fn takes(&self, key: &str) -> bool {
+        self.needed.contains(&key) || self.allowed.contains(&key)
+    }
+}
 
 /// Gives the settings of all accounts their meaning.
 pub(super) fn build(
@@ -36,53 +59,99 @@ fn account(
     mentioned: &Place,
 ) -> Result<AccountConfig, ConfigError> {
     let path = |key: &str| format!("accounts.{name}.{key}");
-    let types = TYPES.map(|(kind, _)| format!("`type = \"{kind}\"`")).join(" or ");
+    let names = TYPES.iter().map(|kind| format!("`type = \"{}\"`", kind.name));
+    let types = names.collect::<Vec<_>>().join(" or ");
     let Some((kind, place)) = layer.take_text(&path("type")) else {
         let problem = format!("account `{name}` has no type: write {types}");
         return Err(ConfigError::at(mentioned, problem));
     };
-    let Some((kind, needed)) = TYPES.iter().find(|(known, _)| *known == kind) else {
+    let Some(kind) = TYPES.iter().find(|known| known.name == kind) else {
         let kind = shown(&kind, "this");
         let problem = format!("{kind} is no type that account `{name}` can have: write {types}");
         return Err(ConfigError::at(&place, problem));
     };
-    let foreign = TYPES.iter().flat_map(|(_, keys)| *keys).filter(|key| !needed.contains(key));
-    for key in foreign {
-        if let Some(place) = layer.place(&path(key)) {
+    refuse_foreign_keys(layer, name, kind)?;
+    let mut settings = Settings { layer, name, kind, place: &place };
+    let credential = match kind.name {
+        "access_token" => CredentialConfig::AccessToken { token: settings.secret("token")? },
+        "personal_access_key" => {
+            CredentialConfig::PersonalAccessKey { key: settings.secret("key")? }
+        }
+        "developer_api_key" => CredentialConfig::DeveloperApiKey { key: settings.secret("key")? },
+        "client_credentials" => CredentialConfig::ClientCredentials {
+            client_id: settings.client_id()?,
+            client_secret: settings.secret("client_secret")?,
+            scopes: settings.scopes(),
+        },
+        _ => CredentialConfig::OAuth {
+            client_id: settings.client_id()?,
+            client_secret: settings.secret("client_secret")?,
+            refresh_token: settings.secret("refresh_token")?,
+        },
+    };
+    Ok(AccountConfig { hub_id: layer.take_number(&path("hub_id")), credential })
+}
+
+fn refuse_foreign_keys(layer: &Layer, name: &AccountName, kind: &Type) -> Result<(), ConfigError> {
+    let all = TYPES.iter().flat_map(|kind| kind.needed.iter().chain(kind.allowed));
+    for key in all.filter(|key| !kind.takes(key)) {
+        if let Some(place) = layer.place(&format!("accounts.{name}.{key}")) {
+            let taken: Vec<&str> = [kind.needed, kind.allowed].concat();
             let problem = format!(
-                "`accounts.{name}.{key}` does not go with type `{kind}`, which takes {}: remove it",
-                needed.join(", ")
+                "`accounts.{name}.{key}` does not go with type `{}`, which takes {}: remove it",
+                kind.name,
+                taken.join(", ")
             );
             return Err(ConfigError::at(place, problem));
         }
     }
-    let missing = |key: &str| {
-        let example = super::keys::find(&["accounts", "NAME", key]).map_or("", |key| key.example);
-        let problem = format!(
-            "account `{name}` of type `{kind}` has no `{key}`: add one to `[accounts.{name}]`, such as `{key} = {example}`"
-        );
-        ConfigError::at(&place, problem)
-    };
-    let mut secret = |key: &str| layer.take_secret(&path(key)).ok_or_else(|| missing(key));
-    let credential = if *kind == "access_token" {
-        CredentialConfig::AccessToken { token: secret("token")? }
-    } else {
-        let (client_secret, refresh_token) = (secret("client_secret"), secret("refresh_token"));
+    Ok(())
+}
+
+/// The settings of one account.
+struct Settings<'a> {
+    layer: &'a mut Layer,
+    name: &'a AccountName,
+    kind: &'a Type,
+    /// Where its type was written.
+    place: &'a Place,
+}
+
+impl Settings<'_> {
+    fn path(&self, key: &str) -> String {
+        format!("accounts.{}.{key}", self.name)
+    }
+
+    fn secret(&mut self, key: &str) -> Result<SecretRef, ConfigError> {
+        let path = self.path(key);
+        self.layer.take_secret(&path).ok_or_else(|| self.missing(key))
+    }
+
+    fn client_id(&mut self) -> Result<String, ConfigError> {
+        let path = self.path("client_id");
         let (client_id, place) =
-            layer.take_text(&path("client_id")).ok_or_else(|| missing("client_id"))?;
+            self.layer.take_text(&path).ok_or_else(|| self.missing("client_id"))?;
         if !client_id.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let problem = format!(
-                "`accounts.{name}.client_id` holds a space or a character that no client id has"
-            );
+            let problem = format!("`{path}` holds a space or a character that no client id has");
             return Err(ConfigError::at(&place, problem));
         }
-        CredentialConfig::OAuth {
-            client_id,
-            client_secret: client_secret?,
-            refresh_token: refresh_token?,
-        }
-    };
-    Ok(AccountConfig { hub_id: layer.take_number(&path("hub_id")), credential })
+        Ok(client_id)
+    }
+
+    fn scopes(&mut self) -> Vec<String> {
+        let path = self.path("scopes");
+        self.layer.take_list(&path).map(|(scopes, _)| scopes).unwrap_or_default()
+    }
+
+    fn missing(&self, key: &str) -> ConfigError {
+        let Self { name, kind, place, .. } = self;
+        let example = super::keys::find(&["accounts", "NAME", key]).map_or("", |key| key.example);
+        let problem = format!(
+            "account `{name}` of type `{}` has no `{key}`: add one to `[accounts.{name}]`, such as `{key} = {example}`",
+            kind.name
+        );
+        ConfigError::at(place, problem)
+    }
 }
 
 /// The account of requests that name none: as chosen, else the only one.

@@ -14,12 +14,13 @@ use super::secret_ref::SecretRef;
 use crate::types::account::AccountName;
 
 /// Sets what is logged, for all commands; no key of the configuration.
-const LOG_DIRECTIVES: &str = "HUBSPOT_PROXY_LOG";
+const LOG_LEVEL: &str = "HUBSPOT_PROXY_LOG";
 
 const ACCESS_TOKEN: &str = "HUBSPOT_ACCESS_TOKEN";
 const CLIENT_ID: &str = "HUBSPOT_CLIENT_ID";
 const CLIENT_SECRET: &str = "HUBSPOT_CLIENT_SECRET";
 const REFRESH_TOKEN: &str = "HUBSPOT_REFRESH_TOKEN";
+const PERSONAL_ACCESS_KEY: &str = "HUBSPOT_PERSONAL_ACCESS_KEY";
 const OAUTH: [&str; 3] = [CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN];
 
 /// The environment variables, of the process or as a test has them.
@@ -77,7 +78,7 @@ impl Environment {
             names.iter_mut().for_each(|name| name.make_ascii_uppercase());
         }
         // Read before there is a configuration: it sets how that is logged.
-        names.retain(|name| name.starts_with(PREFIX) && name != LOG_DIRECTIVES);
+        names.retain(|name| name.starts_with(PREFIX) && name != LOG_LEVEL);
         names.sort();
         names
     }
@@ -170,28 +171,26 @@ fn shown_variable(name: &str) -> String {
 pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), ConfigError> {
     let taken = layer.secret_variables();
     let is_free = |name: &str| env.is_set(name) && !taken.iter().any(|taken| taken == name);
-    let token = is_free(ACCESS_TOKEN);
     let oauth: Vec<&str> = if OAUTH.iter().any(|name| taken.iter().any(|taken| taken == name)) {
         Vec::new()
     } else {
         OAUTH.into_iter().filter(|name| env.is_set(name)).collect()
     };
-    let made_by = match (token, oauth.first()) {
-        (true, Some(other)) => {
-            let problem = format!(
-                "{other} is set as well, and each makes the account `default`: unset one of them"
-            );
-            return Err(ConfigError::variable(ACCESS_TOKEN, problem));
-        }
-        (true, None) => ACCESS_TOKEN,
-        (false, Some(first)) => first,
-        (false, None) => return Ok(()),
-    };
+    let single = [ACCESS_TOKEN, PERSONAL_ACCESS_KEY].into_iter().filter(|name| is_free(name));
+    let mut makers = single.chain(oauth.first().copied());
+    let Some(made_by) = makers.next() else { return Ok(()) };
+    if let Some(other) = makers.next() {
+        let problem = format!(
+            "{other} is set as well, and each makes the account `default`: unset one of them"
+        );
+        return Err(ConfigError::variable(made_by, problem));
+    }
+    let token = !OAUTH.contains(&made_by);
     if let (false, Some(missing)) = (token, OAUTH.into_iter().find(|name| !oauth.contains(name))) {
         let problem = format!("{missing} is needed as well to make an account: set it too");
         return Err(ConfigError::variable(made_by, problem));
     }
-    for key in ["type", "client_id", "client_secret", "refresh_token", "token"] {
+    for key in ["type", "client_id", "client_secret", "refresh_token", "token", "key", "scopes"] {
         let setting = layer.take(&format!("accounts.default.{key}"));
         if let Some(Place::Variable(variable)) = setting.map(|setting| setting.place) {
             let problem =
@@ -204,9 +203,14 @@ pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), Co
         layer.set(&format!("accounts.default.{key}"), value, place);
     };
     let secret = |name: &str| Value::Secret(SecretRef::Env(name.to_owned()));
-    if token {
+    if made_by == ACCESS_TOKEN {
         set("type", Value::Text("access_token".to_owned()), ACCESS_TOKEN);
         set("token", secret(ACCESS_TOKEN), ACCESS_TOKEN);
+        return Ok(());
+    }
+    if made_by == PERSONAL_ACCESS_KEY {
+        set("type", Value::Text("personal_access_key".to_owned()), PERSONAL_ACCESS_KEY);
+        set("key", secret(PERSONAL_ACCESS_KEY), PERSONAL_ACCESS_KEY);
         return Ok(());
     }
     let Lookup::Text(client_id) = env.text(CLIENT_ID) else {

@@ -96,6 +96,8 @@ pub(super) const KEYS: &[Key] = &[
     key("accounts.NAME.client_secret", Kind::Secret, "{ env = \"ACME_CLIENT_SECRET\" }"),
     key("accounts.NAME.refresh_token", Kind::Secret, "{ file = \"acme.refresh\" }"),
     key("accounts.NAME.token", Kind::Secret, "{ env = \"ACME_TOKEN\" }"),
+    key("accounts.NAME.key", Kind::Secret, "{ env = \"ACME_KEY\" }"),
+    key("accounts.NAME.scopes", Kind::List, "[\"developer.webhooks_journal.read\"]"),
 ];
 
 impl Key {

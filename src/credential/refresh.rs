@@ -14,6 +14,7 @@ use super::hot::{Freshness, Token};
 use super::source::{FetchError, Fetched, TokenSource};
 use super::{Credential, Unavailable, schedule};
 use crate::store::GrantStore;
+use crate::types::account::AccountName;
 use crate::types::clock::{Moment, SharedClock};
 use crate::types::secret::Secret;
 
@@ -23,8 +24,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_FETCH: Duration = Duration::from_secs(30);
 /// How long a wrong setting is believed to be wrong.
 const MISCONFIGURED_FOR: Duration = Duration::from_secs(60);
-
-const NO_HUB_ID: &str = "HubSpot does not say which portal its token is for, so that hub_id cannot be checked: remove hub_id to serve without the check";
 
 /// What an engine works with.
 pub struct Engine {
@@ -56,6 +55,8 @@ struct State {
     /// Failures in a row, and when the next try is due, by the steady clock.
     failures: u32,
     next_try: Duration,
+    /// HubSpot has not said which portal a token is for, and that has been logged.
+    unchecked: bool,
     /// The generation of the last token that the upstream has refused.
     refused: Option<u64>,
     /// A refresh token that the store could not take, and the version that it would have replaced.
@@ -158,7 +159,10 @@ impl Refresher {
 
     async fn run(&self, credential: &Credential) {
         let outcome = match &self.engine.grant {
-            None => self.fetch(None).await.map(|fetched| self.publish(credential, &fetched)),
+            None => {
+                let fetched = self.fetch(credential.account(), None).await;
+                fetched.map(|fetched| self.publish(credential, &fetched))
+            }
             Some((store, seed)) => self.refresh_stored(credential, store.as_ref(), seed).await,
         };
         if let Err(error) = outcome {
@@ -166,7 +170,11 @@ impl Refresher {
         }
     }
 
-    async fn fetch(&self, refresh_token: Option<&Secret>) -> Result<Fetched, FetchError> {
+    async fn fetch(
+        &self,
+        account: &AccountName,
+        refresh_token: Option<&Secret>,
+    ) -> Result<Fetched, FetchError> {
         let fetch = tokio::time::timeout(LONGEST_FETCH, self.source.fetch(refresh_token));
         let fetched = fetch.await.unwrap_or_else(|_| {
             Err(FetchError::Transient("the token endpoint takes too long".into(), None))
@@ -175,7 +183,11 @@ impl Refresher {
             (Some(configured), Some(found)) if configured != found => {
                 Err(FetchError::WrongPortal { found, configured })
             }
-            (Some(_), None) => Err(FetchError::Misconfigured(NO_HUB_ID.to_owned())),
+            (Some(_), None) if !self.state.lock().unchecked => {
+                self.state.lock().unchecked = true;
+                warn!(%account, "HubSpot does not say which portal the token is for: hub_id is not checked");
+                Ok(fetched)
+            }
             _ => Ok(fetched),
         }
     }

@@ -15,6 +15,7 @@ use crate::credential::hot::Freshness;
 use crate::types::account::AccountName;
 use crate::types::path::percent_decoded;
 use crate::types::refusal::Refusal;
+use crate::types::secret::Secret;
 use crate::upstream::hop_headers;
 
 /// Query parameters that carry a credential.
@@ -75,6 +76,17 @@ pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
     headers.insert(AUTHORIZATION, token);
 }
 
+/// Puts a developer account's key into the query (`hapikey`): the operations that take one take no
+/// `Authorization`.
+pub fn with_developer_key(target: PathAndQuery, key: &Secret) -> Result<PathAndQuery, Refusal> {
+    let separator = if target.query().is_some_and(|query| !query.is_empty()) { "&" } else { "?" };
+    let path = target.as_str().trim_end_matches('?');
+    let key = form_urlencoded::byte_serialize(key.expose().as_bytes()).collect::<String>();
+    let with_key = Bytes::from([path, separator, "hapikey=", &key].concat());
+    // An encoded key leaves a target what it was.
+    PathAndQuery::from_maybe_shared(with_key).map_err(|_| Refusal::Internal)
+}
+
 /// Waits for a new token, for a request that cannot be sent without.
 /// A token that is about to end is used all the same when no newer one can be had.
 pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<HeaderValue, Refusal> {
@@ -113,7 +125,8 @@ mod tests {
     use http::HeaderMap;
     use http::header::{HeaderName, HeaderValue};
 
-    use super::{clean_headers, clean_target};
+    use super::{clean_headers, clean_target, with_developer_key};
+    use crate::types::secret::Secret;
 
     #[test]
     fn credentials_in_the_query_are_removed_and_all_else_stays_as_it_was() {
@@ -136,6 +149,19 @@ mod tests {
         ];
         for (given, expected) in cases {
             assert_eq!(clean_target(given.parse().unwrap()).as_str(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_developer_key_is_added_to_the_query() {
+        let key = Secret::new("a b&c".to_owned());
+        for (given, expected) in [
+            ("/a", "/a?hapikey=a+b%26c"),
+            ("/a?", "/a?hapikey=a+b%26c"),
+            ("/a?b=1", "/a?b=1&hapikey=a+b%26c"),
+        ] {
+            let target = with_developer_key(given.parse().unwrap(), &key).unwrap();
+            assert_eq!(target.as_str(), expected);
         }
     }
 

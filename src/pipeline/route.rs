@@ -3,15 +3,19 @@
 //! It reads where a request is to go and takes the proxy's own signs off it (`/@NAME/`,
 //! `X-HubSpot-Account`). Whether that account may do it is the policy's business.
 
+mod operation;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use crate::accounts::{Accounts, NotFound};
+use crate::accounts::{Account, Accounts, Kind, NotFound};
 use crate::types::path;
 use crate::types::refusal::Refusal;
+
+use operation::Takes;
 
 static X_HUBSPOT_ACCOUNT: HeaderName = HeaderName::from_static("x-hubspot-account");
 
@@ -48,8 +52,25 @@ pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
         }
         chosen = Some(account);
     }
-    let account = chosen.or(accounts.default_index()).ok_or(Refusal::AccountRequired)?;
+    let takes = operation::takes(&path::decoded_form(target.path()));
+    let account = chosen
+        .or_else(|| accounts.only_developer().filter(|_| takes == Takes::DeveloperKey))
+        .or(accounts.default_index())
+        .ok_or(Refusal::AccountRequired)?;
+    check_kind(&accounts.all()[account], takes)?;
     Ok(Route::Upstream(Destination { account, target }))
+}
+
+/// An app's token and a developer's key are sent to the operations that take them, and to no other.
+fn check_kind(account: &Account, takes: Takes) -> Result<(), Refusal> {
+    let serves = match (&account.kind, takes) {
+        (Kind::Portal, _)
+        | (Kind::App, Takes::App)
+        | (Kind::Developer { .. }, Takes::DeveloperKey) => return Ok(()),
+        (Kind::App, _) => "the webhooks journal",
+        (Kind::Developer { .. }, _) => "operations that take a developer API key",
+    };
+    Err(Refusal::CredentialKind(account.name.clone(), serves))
 }
 
 /// Takes `/@NAME` off the front, and makes several slashes at the start one: HubSpot's Node client

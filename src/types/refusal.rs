@@ -21,6 +21,8 @@ pub enum Refusal {
     /// The name as given, where it has the form of an account's name.
     UnknownAccount(Option<AccountName>),
     AccountConflict(&'static str),
+    /// The account, and what it does serve.
+    CredentialKind(AccountName, &'static str),
     HostNotAllowed,
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
@@ -62,6 +64,7 @@ impl Refusal {
             Self::AccountRequired => "account-required",
             Self::UnknownAccount(_) => "unknown-account",
             Self::AccountConflict(_) => "account-conflict",
+            Self::CredentialKind(..) => "credential-kind",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
             Self::CredentialPathBlocked => "credential-path-blocked",
@@ -88,7 +91,8 @@ impl Refusal {
             | Self::BadRequestTarget(_)
             | Self::AccountRequired
             | Self::UnknownAccount(_)
-            | Self::AccountConflict(_) => StatusCode::BAD_REQUEST,
+            | Self::AccountConflict(_)
+            | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
             Self::HostNotAllowed | Self::OriginNotAllowed(_) | Self::CredentialPathBlocked => {
                 StatusCode::FORBIDDEN
             }
@@ -118,6 +122,7 @@ impl Refusal {
             Self::UnknownAccount(Some(name)) => format!("There is no account {name}: check the name against proxy.toml."),
             Self::UnknownAccount(None) => "The request names an account by something that is neither an account's name nor a Hub ID of one.".to_owned(),
             Self::AccountConflict(what) => format!("The account of this request is not clear: {what}."),
+            Self::CredentialKind(account, serves) => format!("Account {account} serves {serves} only: name another account for this operation."),
             Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy: {what}."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
@@ -175,6 +180,7 @@ mod tests {
             (Refusal::AccountRequired, "account-required", 400, false),
             (Refusal::UnknownAccount(None), "unknown-account", 400, false),
             (Refusal::AccountConflict(""), "account-conflict", 400, false),
+            (Refusal::CredentialKind(acme.clone(), ""), "credential-kind", 400, false),
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),

@@ -43,7 +43,6 @@ fn a_secret_in_a_place_that_is_not_for_secrets_is_not_printed() {
 }
 
 #[test]
-#[ignore = "not mended: the name is repeated"]
 fn a_secret_that_was_pasted_as_a_name_is_not_printed() {
     let text = format!("[accounts.{SECRET}]\ntype = \"access_token\"\n");
     let said = Run::of(&["--listen", "localhost:0"]).file("proxy.toml", &text).error(2);

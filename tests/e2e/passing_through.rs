@@ -40,7 +40,6 @@ fn an_empty_body_is_announced_as_the_client_did() {
 }
 
 #[test]
-#[ignore = "not mended: nothing is announced"]
 fn an_empty_body_over_http_2_is_announced() {
     let upstream = Upstream::answering(OK);
     let proxy = Setup::in_front_of(&upstream.url()).start();

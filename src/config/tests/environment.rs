@@ -90,8 +90,9 @@ fn every_key_but_a_secret_can_be_set_by_its_variable() {
         let value = key.example.trim_matches(['[', ']', '"']);
         let value = if key.leaf() == "type" { "access_token" } else { value };
         let start = Start::with_file(ACCOUNT).env(&variable, value);
-        // A client id is set all right, but does not go with an access token.
-        let expected = if key.leaf() == "client_id" { Some("does not go with") } else { None };
+        // These are set all right, but do not go with an access token.
+        let foreign = matches!(key.leaf(), "client_id" | "scopes");
+        let expected = foreign.then_some("does not go with");
         match (start.load(), expected) {
             (Ok(_), None) => {}
             (Err(error), Some(text)) => {
@@ -198,4 +199,18 @@ fn a_value_that_is_no_text_is_refused() {
 #[test]
 fn the_variable_of_the_log_is_no_setting() {
     Start::new().env("HUBSPOT_ACCESS_TOKEN", "t").env("HUBSPOT_PROXY_LOG", "debug").config();
+}
+
+#[test]
+fn a_personal_access_key_alone_makes_the_account_default() {
+    let config = Start::new().env("HUBSPOT_PERSONAL_ACCESS_KEY", "k").config();
+    let account = config.accounts.into_values().next().unwrap();
+    assert!(matches!(
+        account.credential,
+        CredentialConfig::PersonalAccessKey { key } if key == env_secret("HUBSPOT_PERSONAL_ACCESS_KEY")
+    ));
+    let both =
+        Start::new().env("HUBSPOT_PERSONAL_ACCESS_KEY", "k").env("HUBSPOT_ACCESS_TOKEN", "t");
+    let error = both.load().unwrap_err().to_string();
+    assert!(error.contains("HUBSPOT_PERSONAL_ACCESS_KEY is set as well"), "{error}");
 }

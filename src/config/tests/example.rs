@@ -25,7 +25,7 @@ fn the_example_loads_as_it_is() {
 fn each_key_of_the_example_can_be_taken_out_of_its_comment() {
     let config = Start::with_file(&uncommented()).config();
     assert_eq!(config.default_account.unwrap().as_str(), "acme");
-    assert_eq!(config.accounts.len(), 2);
+    assert_eq!(config.accounts.len(), 5);
     assert!(config.upstream.ca_file.is_some() && config.upstream.proxy.is_some());
 }
 
@@ -47,7 +47,7 @@ fn the_values_of_the_example_are_the_defaults() {
 fn every_key_is_in_the_example() {
     let document: toml::Table = uncommented().parse().unwrap();
     for key in KEYS {
-        let found = ["acme", "shop"].iter().any(|account| {
+        let found = ["acme", "shop", "cli", "journal", "developer"].iter().any(|account| {
             let mut parts =
                 key.path.split('.').map(|part| if part == "NAME" { account } else { part });
             let first = document.get(parts.next().unwrap());

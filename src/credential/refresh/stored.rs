@@ -47,7 +47,8 @@ impl Refresher {
                 return Ok(());
             }
             let presented = self.begin(credential, grant.as_mut(), stored).await?;
-            match self.fetch(Some(&presented.refresh_token)).await {
+            let account = credential.account();
+            match self.fetch(account, Some(&presented.refresh_token)).await {
                 Ok(fetched) => {
                     return self.finish(credential, grant.as_mut(), presented, fetched).await;
                 }

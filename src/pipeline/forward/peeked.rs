@@ -128,6 +128,6 @@ impl Body for Peeked {
 
     /// As the answer had it: asked for once, before anything is read from here.
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }

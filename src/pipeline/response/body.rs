@@ -68,7 +68,7 @@ impl Body for ResponseBody {
             return Poll::Ready(error);
         }
         let mut frame = match &mut this.source {
-            Source::Own(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Source::Own(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Source::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
             Source::Peeked(body) => ready!(Pin::new(body.as_mut()).poll_frame(cx)),
         };

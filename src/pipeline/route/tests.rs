@@ -8,6 +8,16 @@ use crate::credential::Credential;
 use crate::types::account::AccountName;
 use crate::types::secret::Secret;
 
+fn account(name: &str, kind: Kind) -> Account {
+    let name: AccountName = name.parse().unwrap();
+    let credential = Credential::none(name.clone());
+    Account { name, hub_id: None, kind, credential }
+}
+
+fn developer(name: &str) -> Account {
+    account(name, Kind::Developer { key: Secret::new("k".to_owned()) })
+}
+
 fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
     let account = |(name, hub_id): &(&str, Option<u64>)| {
         let name: AccountName = name.parse().unwrap();
@@ -97,4 +107,34 @@ fn local_paths_are_local_in_every_spelling_and_behind_an_account() {
     assert_eq!(route(&one, "/_proxy", &[]), Ok("local /_proxy".to_owned()));
     assert_eq!(route(&one, "/favicon.ico", &[]), Ok("local /favicon.ico".to_owned()));
     assert_eq!(route(&one, "/_proxyx", &[]), Ok("acme /_proxyx".to_owned()));
+}
+
+#[test]
+fn an_apps_token_and_a_developers_key_go_to_the_operations_that_take_them_and_to_no_other() {
+    let default: AccountName = "portal".parse().unwrap();
+    let all = vec![account("portal", Kind::Portal), account("app", Kind::App), developer("dev")];
+    let accounts = Accounts::new(all, Some(&default));
+    let cases = [
+        ("/crm/v3/objects/contacts", &[][..], Ok("portal /crm/v3/objects/contacts")),
+        ("/webhooks/v3/7/settings", &[], Ok("dev /webhooks/v3/7/settings")),
+        ("/WEBHOOKS/v3/7/settings", &[], Ok("dev /WEBHOOKS/v3/7/settings")),
+        ("/webhooks/v3/7/settings", &["portal"], Ok("portal /webhooks/v3/7/settings")),
+        ("/@dev/crm/v3/objects/contacts", &[], Err("credential-kind")),
+        ("/@app/crm/v3/objects/contacts", &[], Err("credential-kind")),
+        ("/@app/webhooks/v3/7/settings", &[], Err("credential-kind")),
+        ("/@dev/webhooks-journal/journal/2026-03/latest", &[], Err("credential-kind")),
+        (
+            "/@app/webhooks-journal/journal/2026-03/latest",
+            &[],
+            Ok("app /webhooks-journal/journal/2026-03/latest"),
+        ),
+    ];
+    for (target, header, expected) in cases {
+        let expected = expected.map(str::to_owned);
+        assert_eq!(route(&accounts, target, header), expected, "{target} {header:?}");
+    }
+    let two = vec![account("portal", Kind::Portal), developer("dev"), developer("dev2")];
+    let accounts = Accounts::new(two, Some(&default));
+    let expected = Ok("portal /webhooks/v3/7/settings".to_owned());
+    assert_eq!(route(&accounts, "/webhooks/v3/7/settings", &[]), expected);
 }

@@ -2,7 +2,7 @@
 
 use crate::client::exchange;
 use crate::proxy::{Proxy, Setup};
-use crate::upstream::{OK, Upstream};
+use crate::upstream::{Received, Upstream};
 
 const FILE: &str = "
 [accounts.acme]
@@ -21,6 +21,27 @@ token = { command = [\"/bin/echo\", \"twin-token\"] }
 hub_id = 222
 ";
 
+/// Says whose a token is, as HubSpot does, and answers everything else with two bytes.
+fn hubspot() -> Upstream {
+    Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let body = match String::from_utf8_lossy(&request.body) {
+                _ if !request.target().starts_with("/oauth/") => "ok".to_owned(),
+                text if text.contains("acme-token") => r#"{"hubId":111}"#.to_owned(),
+                _ => r#"{"hubId":222}"#.to_owned(),
+            };
+            let length = body.len();
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"));
+        }
+    })
+}
+
+/// Requests of clients, without the proxy's own about its tokens.
+fn from_clients(upstream: &Upstream) -> Vec<Received> {
+    let all = upstream.requests().into_iter();
+    all.filter(|request| !request.target().starts_with("/oauth/")).collect()
+}
+
 fn start(upstream: &Upstream, more: &str) -> Proxy {
     Setup::without_account(&upstream.url())
         .file("proxy.toml", &format!("{more}{FILE}"))
@@ -31,7 +52,7 @@ fn start(upstream: &Upstream, more: &str) -> Proxy {
 
 #[test]
 fn a_request_gets_the_token_of_the_account_it_names() {
-    let upstream = Upstream::answering(OK);
+    let upstream = hubspot();
     let proxy = start(&upstream, "default_account = \"beta\"\n");
     // Target, headers, and the token with the account's name, or the error.
     type Case = (&'static str, &'static str, Result<(&'static str, &'static str), &'static str>);
@@ -64,10 +85,10 @@ fn a_request_gets_the_token_of_the_account_it_names() {
                     (400, Some(*code)),
                     "{target} {lines}"
                 );
-                assert!(upstream.requests().is_empty(), "{target} {lines}");
+                assert!(from_clients(&upstream).is_empty(), "{target} {lines}");
             }
             Ok((token, name)) => {
-                let seen = upstream.only_request();
+                let seen = from_clients(&upstream).remove(0);
                 assert_eq!(
                     seen.all("authorization"),
                     [format!("Bearer {token}")],
@@ -84,12 +105,30 @@ fn a_request_gets_the_token_of_the_account_it_names() {
 
 #[test]
 fn a_request_that_names_no_account_is_refused_where_none_is_the_default() {
-    let upstream = Upstream::answering(OK);
+    let upstream = hubspot();
     let proxy = start(&upstream, "");
     let answer = exchange(proxy.port, "GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
     assert_eq!((answer.status(), answer.refusal()), (400, Some("account-required")));
     let ready = exchange(proxy.port, "GET /_proxy/ready HTTP/1.1\r\nHost: {host}\r\n\r\n");
     assert_eq!(ready.status(), 200);
     assert_eq!(ready.json()["accounts"].as_array().unwrap().len(), 3);
-    assert_eq!(upstream.connections(), 0);
+    assert!(from_clients(&upstream).is_empty());
+}
+
+#[test]
+fn a_token_of_another_portal_is_never_used() {
+    let upstream = hubspot();
+    let proxy = Setup::without_account(&upstream.url())
+        .file(
+            "proxy.toml",
+            "[accounts.acme]\ntype = \"access_token\"\ntoken = { env = \"T\" }\nhub_id = 333\n",
+        )
+        .env("T", "acme-token")
+        .start();
+    for _ in 0..3 {
+        let answer = exchange(proxy.port, "GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!((answer.status(), answer.refusal()), (503, Some("wrong-portal")), "{answer:?}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+    }
+    assert!(from_clients(&upstream).is_empty());
 }

@@ -25,7 +25,10 @@ impl H2Answer {
 /// A connection, driven by a task of its own on the current runtime.
 pub async fn connect(port: u16) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    // Until the proxy has said how many streams it takes (RFC 9113, section 6.5.2 recommends 100).
+    let mut builder = h2::client::Builder::new();
+    builder.initial_max_send_streams(100);
+    let (sender, connection) = builder.handshake(stream).await.unwrap();
     tokio::spawn(async move {
         // A failure reaches each request by itself.
         let _ = connection.await;

@@ -1,5 +1,7 @@
 //! The server's side of HTTP/2 frame by frame (RFC 9113), so that a test can break the rules of it.
 
+use std::time::Duration;
+
 use crate::upstream::{Peer, Received};
 
 pub const DATA: u8 = 0;
@@ -100,6 +102,11 @@ impl<'a> Frames<'a> {
                 return Some(frame.stream);
             }
         }
+    }
+
+    /// From now on [`Self::next`] is `None` when nothing comes for so long.
+    pub fn give_up_after(&self, quiet: Duration) {
+        self.peer.socket.set_read_timeout(Some(quiet)).unwrap();
     }
 
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

@@ -224,7 +224,12 @@ impl Peer {
 
     /// The next request with its body, kept for the test to see.
     pub fn request(&mut self) -> Option<Received> {
-        let mut request = self.head()?;
+        let head = self.head()?;
+        self.rest_of(head)
+    }
+
+    /// The same, once its head has been read.
+    pub fn rest_of(&mut self, mut request: Received) -> Option<Received> {
         request.whole = self.read_body(&mut request).is_some();
         self.keep(request.clone());
         request.whole.then_some(request)

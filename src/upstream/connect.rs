@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::outbound_proxy::OutboundProxy;
 use super::stream::UpstreamStream;
+use super::stream::read_ahead::ReadAhead;
 use super::tls::TlsConfigs;
 use crate::types::origin::Origin;
 
@@ -120,7 +121,7 @@ impl Connector {
             Wanted::Http2 => &configs.http2,
         };
         TlsConnector::from(Arc::clone(config))
-            .connect(name.clone(), stream)
+            .connect(name.clone(), ReadAhead::new(stream))
             .await
             .map(|tls| UpstreamStream::Tls(Box::new(tls)))
             .map_err(|source| ConnectError::Tls { host: self.origin.host().to_owned(), source })

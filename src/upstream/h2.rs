@@ -30,6 +30,9 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
 /// Bytes of request bodies buffered for one stream.
 const SEND_BUFFER: usize = 256 * 1024;
+/// Streams until the peer says how many it takes (RFC 9113, section 6.5.2 recommends no fewer than
+/// 100 as a limit): more would be refused, and cannot always be sent again.
+const STREAMS_AT_FIRST: usize = 100;
 const MAX_HEADER_LIST: u32 = 256 * 1024;
 /// Connections of one core; a further one is opened when the peer's limit on streams is reached.
 const MAX_CONNECTIONS: usize = 8;
@@ -169,6 +172,7 @@ impl H2Pool {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(MAX_HEADER_LIST)
+            .initial_max_send_streams(STREAMS_AT_FIRST)
             .enable_push(false)
             .handshake(stream)
             .await;

@@ -1,5 +1,7 @@
 //! The byte stream to the upstream, plain or TLS, and what a request's sender must know of it.
 
+pub mod read_ahead;
+
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use read_ahead::ReadAhead;
+
 /// A connection to the upstream.
 pub enum UpstreamStream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead>>),
 }
 
 impl UpstreamStream {

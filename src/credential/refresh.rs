@@ -130,17 +130,19 @@ impl Refresher {
         if credential.generation() > generation {
             return Ok(());
         }
-        if self.start(credential) {
-            let until_newer = async {
+        let until_newer = async {
+            // What runs may be no more than the end of a refresh, its token not yet in the store:
+            // then another one follows.
+            while credential.generation() <= generation && self.start(credential) {
                 while credential.generation() <= generation && self.state.lock().running {
                     if events.changed().await.is_err() {
                         return;
                     }
                 }
-            };
-            // At the end of the time there is either a newer token or none.
-            let _ = tokio::time::timeout(LONGEST_WAIT, until_newer).await;
-        }
+            }
+        };
+        // At the end of the time there is either a newer token or none.
+        let _ = tokio::time::timeout(LONGEST_WAIT, until_newer).await;
         if credential.generation() > generation {
             return Ok(());
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::source::FetchError;
-use super::super::Unavailable;
+use super::super::{Replacement, Unavailable};
 use super::bench::{AHEAD, Account, Endpoint, LIFE, Outcome, SEED, seconds, transient};
-use super::faulty_store::FaultyStore;
+use super::faulty_store::{FaultyStore, Login};
+use crate::types::clock::WallTime;
 
 const ALWAYS: usize = usize::MAX;
 
@@ -108,6 +109,44 @@ async fn an_unsaved_refresh_token_is_what_is_presented_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unsaved_refresh_token_outlives_a_call_that_fails() {
+    let store = FaultyStore::new();
+    let endpoint = Endpoint::first([Outcome::Token(LIFE), Outcome::Fail(transient("down"))]);
+    let mut account = unsaved(&endpoint, &store).await;
+    store.mend();
+    account.request().await.unwrap();
+    assert_eq!(endpoint.calls(), 2);
+    sleep(seconds(2)).await;
+    assert_eq!(account.request().await, Ok("access-3".to_owned()));
+    let presented = [SEED, "SECRET-refresh-1", "SECRET-refresh-1"];
+    assert_eq!(*endpoint.presented.lock(), presented);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_refused_while_it_could_not_be_written_is_replaced() {
+    let (store, endpoint) = (FaultyStore::new(), Endpoint::good());
+    let mut account = Account::stored(&endpoint, &store);
+    store.fail("commit", ALWAYS);
+    account.request().await.unwrap();
+    sleep(seconds(20)).await;
+    let began = Instant::now();
+    let replaced = account.credential.replacement(account.generation()).await;
+    assert_eq!(replaced, Ok(Replacement { forced: true }));
+    assert!(began.elapsed() < seconds(3), "{:?}", began.elapsed());
+    assert_eq!(*endpoint.presented.lock(), [SEED, "SECRET-refresh-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_after_a_sleep_does_not_lose_to_a_write_that_is_tried_again() {
+    let (store, endpoint) = (FaultyStore::new(), Endpoint::good());
+    let mut account = Account::stored(&endpoint, &store);
+    store.fail("commit", ALWAYS);
+    account.request().await.unwrap();
+    account.clock.jump(4 * 3600);
+    assert_eq!(account.request().await, Ok("access-2".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_that_cannot_be_written_is_a_refusal_all_the_same() {
     let store = FaultyStore::new();
     let refused = Outcome::Fail(FetchError::NeedsLogin("log in"));
@@ -130,4 +169,26 @@ async fn a_store_that_cannot_be_read_is_trouble_and_not_a_reason_to_log_in() {
         sleep(Duration::from_secs(1)).await;
         assert!(account.request().await.is_ok(), "{operation}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_ends_the_tries_to_write_what_it_has_replaced() {
+    let (store, endpoint) = (FaultyStore::new(), Endpoint::good());
+    let mut account = Account::stored(&endpoint, &store);
+    store.fail("commit", 1);
+    account.request().await.unwrap();
+    assert_eq!(store.count("unlock"), 0);
+    let login = Login {
+        refresh_token: "SECRET-refresh-login",
+        access_token: "SECRET-access-login",
+        issued: WallTime(1),
+        expires: WallTime(2),
+    };
+    store.login_before("commit", login);
+    sleep(seconds(2)).await;
+    assert_eq!(store.journal()[4..], ["commit conflict", "unlock"]);
+    assert_eq!(store.stored().await.refresh_token.expose(), "SECRET-refresh-login");
+    sleep(LIFE).await;
+    assert_eq!(account.request().await, Ok("access-2".to_owned()));
+    assert_eq!(*endpoint.presented.lock(), [SEED, "SECRET-refresh-login"]);
 }

@@ -127,3 +127,14 @@ async fn a_refresh_that_panics_does_not_block_the_account() {
     sleep(seconds(1)).await;
     assert_eq!(account.request().await, Ok("access-2".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_that_panic_pause_as_other_failures_do() {
+    let endpoint = Endpoint::new(|_, _| (Duration::ZERO, Outcome::Panic));
+    let mut account = Account::of(&endpoint);
+    for _ in 0..600 {
+        assert!(account.request().await.is_err());
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(endpoint.calls() <= 7, "{} calls in a minute", endpoint.calls());
+}

@@ -85,6 +85,18 @@ async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_retry_after_is_no_other_state() {
+    let (captured, _guard) = Captured::begin();
+    let busy = |seconds| {
+        let asked = Some(Duration::from_secs(seconds));
+        Outcome::Fail(FetchError::Transient("the endpoint answers 429".into(), asked))
+    };
+    let mut account = Account::of(&Endpoint::first([busy(3), busy(2), busy(1)]));
+    ask(&mut account, 100).await;
+    assert_says(&captured.lines(), &["answers 429", "well again"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_only_a_person_can_mend_is_one_line() {
     let cases = [
         (FetchError::NeedsLogin("log in"), "log in"),

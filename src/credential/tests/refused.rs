@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::super::hot::Token;
 use super::super::source::FetchError;
 use super::super::{NoReplacement, Replacement, Unavailable};
-use super::bench::{AHEAD, Account, Endpoint, LIFE, Outcome, seconds, transient};
+use super::bench::{AHEAD, Account, Endpoint, LIFE, Outcome, seconds, secret, transient};
+use crate::types::clock::Clock;
 
 /// An account with a token that is older than one that was just fetched.
 async fn in_use(endpoint: &std::sync::Arc<Endpoint>) -> Account {
@@ -147,4 +149,19 @@ async fn a_refusal_that_comes_in_the_middle_of_a_refresh_joins_it() {
     let replaced = account.credential.replacement(account.generation()).await;
     assert!(replaced.is_ok());
     assert_eq!((began.elapsed(), endpoint.calls()), (seconds(3), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_token_that_is_about_to_be_published_is_waited_for() {
+    let endpoint = Endpoint::new(|_, _| (seconds(5), Outcome::Token(LIFE)));
+    let account = in_use(&endpoint).await;
+    let credential = account.credential.clone();
+    credential.refresh_soon();
+    // The moment between the two steps of a publication, drawn out.
+    let mut next = Token::new(&secret("SECRET-next"), account.clock.moment(), LIFE, AHEAD);
+    next.generation = account.generation() + 1;
+    credential.current.store(Some(std::sync::Arc::new(next)));
+    let replaced = credential.replacement(account.generation()).await;
+    assert!(replaced.is_ok(), "{replaced:?}");
+    assert_eq!(endpoint.calls(), 2);
 }

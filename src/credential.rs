@@ -157,7 +157,10 @@ impl Credential {
             return Ok(Replacement { forced: false });
         }
         let now = refresher.moment();
-        if self.current.load().as_ref().is_some_and(|token| token.age(now) < JUST_FETCHED) {
+        // Unless a newer one is stored and only not yet counted: that is waited for below.
+        let is_refused =
+            |token: &Token| token.generation <= generation && token.age(now) < JUST_FETCHED;
+        if self.current.load().as_deref().is_some_and(is_refused) {
             return Err(NoReplacement::JustFetched);
         }
         if self.forced.are_paused(now.steady) {
@@ -195,8 +198,11 @@ impl Credential {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn publish(&self, token: Token) {
+    /// Called by one at a time: the constructor, then the refresh that runs.
+    fn publish(&self, mut token: Token) {
+        token.generation = self.generation() + 1;
+        let generation = token.generation;
         self.current.store(Some(Arc::new(token)));
-        self.generation.fetch_add(1, Ordering::Release);
+        self.generation.store(generation, Ordering::Release);
     }
 }

@@ -16,6 +16,8 @@ use crate::types::secret::Secret;
 /// A token with the times that matter for its use.
 pub struct Token {
     authorization: Secret,
+    /// Counts the account's tokens; 0 before it is published.
+    pub(super) generation: u64,
     /// `None` for a token without a known end.
     times: Option<Times>,
 }
@@ -23,12 +25,13 @@ pub struct Token {
 impl Token {
     /// A token issued at `issued` that lives for `life`, to be refreshed `ahead` of its end.
     pub fn new(token: &Secret, issued: Moment, life: Duration, ahead: Duration) -> Self {
-        Self { authorization: bearer(token), times: Some(Times::of(issued, life, ahead)) }
+        let times = Some(Times::of(issued, life, ahead));
+        Self { authorization: bearer(token), generation: 0, times }
     }
 
     /// A token without a known end.
     pub fn unlimited(token: &Secret) -> Self {
-        Self { authorization: bearer(token), times: None }
+        Self { authorization: bearer(token), generation: 0, times: None }
     }
 
     /// How it stands at `now`.
@@ -92,7 +95,7 @@ impl HotToken {
     pub fn freshness(&mut self, now: impl FnOnce() -> Moment) -> Freshness {
         let newest = self.credential.generation();
         if newest != self.generation {
-            self.copy_newest(newest);
+            self.copy_newest();
         }
         match &self.copy {
             None => Freshness::Missing,
@@ -106,10 +109,10 @@ impl HotToken {
         self.copy.as_ref().map(|(value, _)| value.clone())
     }
 
-    fn copy_newest(&mut self, newest: u64) {
-        // The token is stored before the generation is counted, so this one is at least as new.
+    fn copy_newest(&mut self) {
+        // The token is stored before its generation is counted, so this one is at least as new.
         let token = self.credential.current.load();
         self.copy = token.as_ref().and_then(|t| Some((t.header_value()?, t.times)));
-        self.generation = newest;
+        self.generation = token.as_ref().map_or(0, |token| token.generation);
     }
 }

@@ -73,6 +73,19 @@ enum Standing {
     Failed(FetchError),
 }
 
+impl Standing {
+    /// The same but for how long the endpoint wants to be left alone.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Failed(FetchError::Transient(one, _)),
+                Self::Failed(FetchError::Transient(another, _)),
+            ) => one == another,
+            _ => self == other,
+        }
+    }
+}
+
 impl Refresher {
     pub(super) fn new(source: Box<dyn TokenSource>, engine: Engine) -> Self {
         let events = watch::Sender::new(0);
@@ -115,7 +128,7 @@ impl Refresher {
         self.engine.runtime.spawn(async move {
             let Some(refresher) = &credential.refresher else { return };
             // Its end is told also when it panics.
-            let _end = End(refresher);
+            let _end = End(refresher, &credential);
             refresher.run(&credential).await;
         });
         true
@@ -130,17 +143,19 @@ impl Refresher {
         if credential.generation() > generation {
             return Ok(());
         }
-        if self.start(credential) {
-            let until_newer = async {
+        let until_newer = async {
+            // What runs may be no more than the end of a refresh, its token not yet in the store:
+            // then another one follows.
+            while credential.generation() <= generation && self.start(credential) {
                 while credential.generation() <= generation && self.state.lock().running {
                     if events.changed().await.is_err() {
                         return;
                     }
                 }
-            };
-            // At the end of the time there is either a newer token or none.
-            let _ = tokio::time::timeout(LONGEST_WAIT, until_newer).await;
-        }
+            }
+        };
+        // At the end of the time there is either a newer token or none.
+        let _ = tokio::time::timeout(LONGEST_WAIT, until_newer).await;
         if credential.generation() > generation {
             return Ok(());
         }
@@ -221,7 +236,7 @@ impl Refresher {
     fn failed(&self, credential: &Credential, error: FetchError) {
         let mut state = self.state.lock();
         let failed = Standing::Failed(error);
-        if state.standing != failed
+        if !state.standing.is_like(&failed)
             && let Standing::Failed(error) = &failed
         {
             warn!(account = %credential.account(), "no new token: {}", described(error));
@@ -247,10 +262,14 @@ impl Refresher {
 }
 
 /// The end of a refresh, however it came.
-struct End<'a>(&'a Refresher);
+struct End<'a>(&'a Refresher, &'a Credential);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let fault = "its refresh failed inside the proxy: please report this as a bug";
+            self.0.failed(self.1, FetchError::Transient(fault.into(), None));
+        }
         self.0.state.lock().running = false;
         self.0.events.send_modify(|event| *event += 1);
     }

@@ -102,7 +102,10 @@ impl Refresher {
         let interrupted = stored.begun.is_some();
         let begun = grant.begin(stored.version, self.engine.clock.now()).await;
         let version = match begun {
-            Ok(version) => version,
+            Ok(version) => {
+                self.still_unsaved(stored.version, version);
+                version
+            }
             Err(StoreError::Unavailable(_)) if !self.has_time(credential) => stored.version,
             Err(error) => return Err(unusable(error)),
         };
@@ -118,6 +121,16 @@ impl Refresher {
                 refresh_token.duplicate()
             }
             _ => stored.refresh_token.duplicate(),
+        }
+    }
+
+    /// This engine's own write has changed the version from `before` to `now`: what the store could
+    /// not take is still newer than what it holds.
+    fn still_unsaved(&self, before: u64, now: u64) {
+        if let Some((version, _)) = &mut self.state.lock().unsaved
+            && *version == before
+        {
+            *version = now;
         }
     }
 
@@ -173,8 +186,10 @@ impl Refresher {
         while self.has_time(credential) {
             tokio::time::sleep(WRITE_AGAIN).await;
             match grant.commit(version, &refresh_token, &token).await {
-                Ok(_) => return self.stands(credential, Standing::Well),
-                Err(StoreError::Conflict) => return,
+                // After a conflict it is somebody else's grant, and there is nothing left to write.
+                Ok(_) | Err(StoreError::Conflict) => {
+                    return self.stands(credential, Standing::Well);
+                }
                 Err(StoreError::Unavailable(_)) => {}
             }
         }

@@ -59,6 +59,13 @@ impl Accounts {
         &self.accounts
     }
 
+    /// Waits until no account's token is being refreshed.
+    pub async fn settled(&self) {
+        for account in &self.accounts {
+            account.credential.settled().await;
+        }
+    }
+
     /// The index of the default account.
     pub fn default_index(&self) -> Option<usize> {
         self.default

@@ -191,7 +191,22 @@ impl Credential {
         let now = refresher.moment();
         let current = self.current.load();
         let usable = current.as_ref().is_some_and(|t| t.freshness(now) != Freshness::Missing);
-        if usable { Ok(()) } else { refresher.standing() }
+        let refused = refresher.has_refused(self.generation());
+        if usable && !refused { Ok(()) } else { refresher.standing() }
+    }
+
+    /// Whether tokens come but the store does not take them: then the end of the process, or of the
+    /// machine, can cost the grant.
+    pub fn is_degraded(&self) -> bool {
+        self.refresher.as_ref().is_some_and(Refresher::is_degraded)
+    }
+
+    /// Waits until no refresh runs: one that is cut off between the endpoint's answer and the write
+    /// to the store can cost the grant.
+    pub async fn settled(&self) {
+        if let Some(refresher) = &self.refresher {
+            refresher.settled().await;
+        }
     }
 
     fn generation(&self) -> u64 {

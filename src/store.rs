@@ -44,6 +44,8 @@ pub struct StoredToken {
     pub token: Secret,
     pub issued: WallTime,
     pub expires: WallTime,
+    /// The portal that it is for, where that is known.
+    pub hub_id: Option<u64>,
 }
 
 /// Why a store did not do what it was asked to.

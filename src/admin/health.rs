@@ -27,6 +27,12 @@ pub fn ready(accounts: &Accounts) -> Response<Bytes> {
 fn state(account: &Account) -> Value {
     let name = account.name.as_str();
     match account.credential.readiness() {
+        Ok(()) if account.credential.is_degraded() => json!({
+            "account": name,
+            "ready": true,
+            "degraded": true,
+            "message": "Its newest token could not be written to the store and is served from memory: free disk space or mend the store, and do not stop the proxy before that.",
+        }),
         Ok(()) => json!({ "account": name, "ready": true }),
         Err(why) => {
             let refusal = authorize::refusal(&account.name, why);

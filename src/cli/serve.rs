@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
@@ -24,6 +25,9 @@ use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
 
+/// How long the end waits for refreshes under way.
+const LONGEST_REFRESH: Duration = Duration::from_secs(10);
+
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
@@ -43,14 +47,21 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     };
     let shown = shown_addresses(&config.server.listen, &listeners);
     let tls = surroundings.tls.clone();
-    let server = Server::new(&config, Arc::new(accounts), listeners, tls, clock);
+    let accounts = Arc::new(accounts);
+    let server = Server::new(&config, Arc::clone(&accounts), listeners, tls, clock);
     let server = server.map_err(Failure::usage)?;
     let signals = {
         let _entered = runtime.enter();
         Signals::install().map_err(Failure::failed)?
     };
     announce(&config, file.as_deref(), &shown, args.sandbox);
-    let outcome = runtime.block_on(server.run(signals.requested()));
+    let outcome = runtime.block_on(async {
+        let outcome = server.run(signals.requested()).await;
+        // At the end of the time a refresh is cut off all the same: it is bounded by itself, but
+        // what writes to a store that is full is not.
+        let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.settled()).await;
+        outcome
+    });
     drop(sandbox);
     outcome.map_err(Failure::failed)
 }

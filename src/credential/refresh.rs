@@ -108,6 +108,25 @@ impl Refresher {
         }
     }
 
+    /// Whether the upstream has refused the token of `generation`.
+    pub(super) fn has_refused(&self, generation: u64) -> bool {
+        self.state.lock().refused == Some(generation)
+    }
+
+    pub(super) fn is_degraded(&self) -> bool {
+        self.state.lock().standing == Standing::Degraded
+    }
+
+    /// Waits for the end of the refresh that runs, if one does.
+    pub(super) async fn settled(&self) {
+        let mut events = self.events.subscribe();
+        while self.state.lock().running {
+            if events.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The upstream has refused the token of `generation`: one of that age in the store is no
     /// replacement.
     pub(super) fn refuse(&self, generation: u64) {
@@ -254,7 +273,7 @@ impl Refresher {
 
     /// Whether the token in use is good for a while, so that there is no hurry.
     fn has_time(&self, credential: &Credential) -> bool {
-        let refused = self.state.lock().refused == Some(credential.generation());
+        let refused = self.has_refused(credential.generation());
         let current = credential.current.load();
         let standing = current.as_ref().map(|token| token.freshness(self.moment()));
         !refused && matches!(standing, Some(Freshness::Fresh | Freshness::Stale))

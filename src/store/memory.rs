@@ -122,7 +122,7 @@ impl LockedGrant for Locked {
 
 impl StoredToken {
     fn duplicate(&self) -> Self {
-        Self { token: self.token.duplicate(), issued: self.issued, expires: self.expires }
+        Self { token: self.token.duplicate(), ..*self }
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn token(text: &str) -> StoredToken {
-        StoredToken { token: secret(text), issued: WallTime(1), expires: WallTime(2) }
+        StoredToken { token: secret(text), issued: WallTime(1), expires: WallTime(2), hub_id: None }
     }
 
     #[tokio::test]

@@ -70,6 +70,10 @@ impl Refresher {
     /// A token that another process has fetched meanwhile and that is better than ours.
     fn take_over(&self, credential: &Credential, stored: &StoredGrant) -> Option<Token> {
         let found = stored.access_token.as_ref()?;
+        // Another portal may have been configured since it was issued.
+        if self.engine.hub_id.is_some() && found.hub_id != self.engine.hub_id {
+            return None;
+        }
         let current = credential.current.load();
         if current.as_ref().is_some_and(|current| current.is(&found.token)) {
             return None;
@@ -146,6 +150,7 @@ impl Refresher {
         let token = StoredToken {
             expires: issued.wall.after(life),
             issued: issued.wall,
+            hub_id: fetched.hub_id,
             token: fetched.token,
         };
         let refresh_token = fetched.refresh_token.unwrap_or(presented.refresh_token);

@@ -116,7 +116,7 @@ impl Locked {
         if let Some(login) = login {
             let version = self.grant.read().await?.unwrap().version;
             let Login { access_token, issued, expires, .. } = login;
-            let token = StoredToken { token: secret(access_token), issued, expires };
+            let token = StoredToken { token: secret(access_token), issued, expires, hub_id: None };
             self.grant.commit(version, &secret(login.refresh_token), &token).await?;
         }
         self.store.check(operation).inspect_err(|_| self.store.note(format!("{operation} failed")))

@@ -1,5 +1,6 @@
 //! Commands and flags, nothing else; what a command does is in its own file.
 
+mod addresses;
 mod exit;
 mod print;
 mod sandbox;

@@ -18,6 +18,11 @@ pub enum LogFormat {
     Json,
 }
 
+/// The level that the variable `HUBSPOT_PROXY_LOG` sets.
+pub fn level_of_process() -> Option<String> {
+    std::env::var("HUBSPOT_PROXY_LOG").ok().filter(|level| !level.is_empty())
+}
+
 /// Installs the process's logger, which writes to standard error. `level` is that of the variable
 /// `HUBSPOT_PROXY_LOG`; without it, and where it is none, the level is `info`.
 ///

@@ -8,6 +8,7 @@ use std::thread;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use super::addresses::shown_addresses;
 use super::shutdown::Signals;
 use super::{Failure, SandboxArgs, print};
 use crate::config::Listen;
@@ -18,13 +19,13 @@ use crate::types::clock::SystemClock;
 
 /// Runs the emulator until a signal.
 pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
-    telemetry::install(LogFormat::Text, super::serve::log_level().as_deref());
+    telemetry::install(LogFormat::Text, telemetry::level_of_process().as_deref());
     let listen: Listen =
         flags.listen.parse().map_err(|error| Failure::usage(format!("--listen: {error}")))?;
     let listeners = listener::open(std::slice::from_ref(&listen)).map_err(Failure::failed)?;
     let options =
         Options { token_ttl: flags.token_ttl, rotation: flags.rotation, seed: flags.seed };
-    let address = super::serve::shown_addresses(&[listen], &listeners).remove(0);
+    let address = shown_addresses(&[listen], &listeners).remove(0);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let (signals, listeners) = {
         let _entered = runtime.enter();

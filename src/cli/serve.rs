@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
+use super::addresses::shown_addresses;
 use super::sandbox::Beside;
 use super::shutdown::Signals;
 use super::{Failure, ServeArgs, print};
@@ -16,7 +17,7 @@ use crate::config::{
 };
 use crate::sandbox::demo;
 use crate::server::Server;
-use crate::server::listener::{self, Listener};
+use crate::server::listener;
 use crate::store::memory::MemoryStore;
 use crate::telemetry::{self, LogFormat};
 use crate::types::account::AccountName;
@@ -31,7 +32,7 @@ const LONGEST_REFRESH: Duration = Duration::from_secs(10);
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
-    telemetry::install(format, log_level().as_deref());
+    telemetry::install(format, telemetry::level_of_process().as_deref());
     install_crypto_provider();
     let env = Environment::of_process();
     let Loaded { mut config, file } = load(config_flag, args, &env)?;
@@ -64,11 +65,6 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     });
     drop(sandbox);
     outcome.map_err(Failure::failed)
-}
-
-/// The level that `HUBSPOT_PROXY_LOG` sets.
-pub fn log_level() -> Option<String> {
-    std::env::var("HUBSPOT_PROXY_LOG").ok().filter(|level| !level.is_empty())
 }
 
 fn load(
@@ -129,28 +125,6 @@ fn demo_accounts(surroundings: &Surroundings) -> Accounts {
     let hub_id = Some(demo::HUB_ID);
     let credential = surroundings.oauth(&name, grant, hub_id);
     Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential }], None)
-}
-
-/// The addresses as a person would type them.
-pub fn shown_addresses(entries: &[Listen], listeners: &[Listener]) -> Vec<String> {
-    let mut bound = listeners.iter();
-    let mut shown = Vec::new();
-    for entry in entries {
-        let Some(first) = bound.next() else { break };
-        let port = first.address.port();
-        match entry {
-            Listen::Address(_) => shown.push(format!("http://{}", first.address)),
-            Listen::Localhost(_) => {
-                shown.push(format!("http://localhost:{port}"));
-                // The second family of the same entry.
-                let rest = bound.as_slice();
-                if rest.first().is_some_and(|l| l.address.port() == port && l.address.is_ipv6()) {
-                    bound.next();
-                }
-            }
-        }
-    }
-    shown
 }
 
 fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: bool) {

@@ -33,6 +33,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
+use http_body::Body;
 use load::Load;
 use replay::{BodyFailure, RequestBody};
 use thiserror::Error;
@@ -272,7 +273,8 @@ fn declare_length(head: &mut Parts, body: &RequestBody) {
     if head.headers.contains_key(CONTENT_LENGTH) {
         return;
     }
-    if !body.is_empty() {
+    // A body that has turned out to be empty is none to hyper.
+    if !body.is_end_stream() {
         head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     } else if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -145,7 +145,10 @@ impl Refusal {
     /// After how many seconds a repeat makes sense, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TokenUnavailable(_, _, wait) => Some(wait.as_secs().max(1)),
+            // Rounded up: who comes back early is sent away again.
+            Self::TokenUnavailable(_, _, wait) => {
+                Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+            }
             Self::Overloaded => Some(1),
             _ => None,
         }

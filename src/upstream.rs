@@ -42,10 +42,6 @@ use crate::deadline::Deadlines;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 
-/// From this many requests in flight on a core, HTTP/2 is used: below, what its frames cost is more
-/// than what fewer system calls save (measured: 8 in flight cost a tenth more, 32 a fifth less).
-const HTTP2_FROM: usize = 12;
-
 /// Why no answer came.
 #[derive(Clone, Debug, Error)]
 pub enum SendFailure {
@@ -174,7 +170,7 @@ impl Upstream {
     }
 
     fn prefers_http2(&self) -> bool {
-        self.load.now() >= HTTP2_FROM && self.h2.is_usable()
+        self.load.is_high() && self.h2.is_usable()
     }
 
     async fn connect(&self) -> Result<Connection, SendFailure> {

@@ -51,6 +51,11 @@ impl Deadlines {
         }))
     }
 
+    /// How long each of them is.
+    pub fn length(&self) -> Duration {
+        self.0.length
+    }
+
     /// A time-out that has not been started.
     pub fn stopped(&self) -> Deadline {
         Deadline { queue: Rc::clone(&self.0), key: NONE, expired: false }

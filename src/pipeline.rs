@@ -78,6 +78,7 @@ pub struct Pipeline {
 struct Client {
     is_browser: bool,
     speaks_http2: bool,
+    asks_for_head: bool,
     /// Its connection is one too many.
     overloads: bool,
 }
@@ -122,6 +123,7 @@ impl Pipeline {
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
             speaks_http2: head.version >= Version::HTTP_2,
+            asks_for_head: head.method == Method::HEAD,
             overloads: entrance.overloaded,
         };
         async move {
@@ -184,9 +186,12 @@ impl Pipeline {
         let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
         let credential = &self.accounts.all()[account].credential;
         let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
-        let Sent { answer, again } = sent
+        let Sent { mut answer, again } = sent
             .and_then(forward::check_status)
             .map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
+        if let Kind::Developer { key } = &self.accounts.all()[account].kind {
+            authorize::conceal_developer_key(answer.headers_mut(), key);
+        }
         if answer.status() != StatusCode::UNAUTHORIZED {
             credential.accepted();
             return Ok(Answer::Upstream(answer, None));
@@ -212,8 +217,11 @@ impl Pipeline {
         let body_unread = !client.speaks_http2 && exchange.unread().get();
         let mut replay = None;
         let mut response = match answer {
-            Answer::Own(answer) => {
+            Answer::Own(mut answer) => {
                 exchange.answered(answer.status());
+                if client.asks_for_head {
+                    response::leave_head_alone(&mut answer);
+                }
                 answer.map(|bytes| ResponseBody::own(bytes, exchange))
             }
             Answer::Upstream(mut answer, note) => {

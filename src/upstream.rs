@@ -228,7 +228,8 @@ impl Upstream {
                 (attempt, again, reused)
             }
         };
-        Exchange { attempt, again, reused, deadline, progress, passed: 0 }
+        let patience = self.deadlines.length();
+        Exchange { attempt, again, reused, deadline, progress, patience, rest: None }
     }
 
     fn http1_request(&self, outgoing: Outgoing) -> Request<RequestBody> {

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, EXPECT, HeaderMap, HeaderValue};
+use http::header::{
+    AUTHORIZATION, CONTENT_LOCATION, EXPECT, HeaderMap, HeaderValue, LINK, LOCATION,
+};
 use http::uri::PathAndQuery;
 
 use super::Pipeline;
@@ -79,12 +81,56 @@ pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
 /// Puts a developer account's key into the query (`hapikey`): the operations that take one take no
 /// `Authorization`.
 pub fn with_developer_key(target: PathAndQuery, key: &Secret) -> Result<PathAndQuery, Refusal> {
-    let separator = if target.query().is_some_and(|query| !query.is_empty()) { "&" } else { "?" };
-    let path = target.as_str().trim_end_matches('?');
-    let key = form_urlencoded::byte_serialize(key.expose().as_bytes()).collect::<String>();
-    let with_key = Bytes::from([path, separator, "hapikey=", &key].concat());
+    let key = encoded(key);
+    let with_key = match target.query() {
+        None | Some("") => [target.path(), "?hapikey=", &key].concat(),
+        Some(_) => [target.as_str(), "&hapikey=", &key].concat(),
+    };
+    let with_key = Bytes::from(with_key);
     // An encoded key leaves a target what it was.
     PathAndQuery::from_maybe_shared(with_key).map_err(|_| Refusal::Internal)
+}
+
+/// A developer key as it stands in a query.
+fn encoded(key: &Secret) -> String {
+    form_urlencoded::byte_serialize(key.expose().as_bytes()).collect()
+}
+
+/// Takes a developer key out of an answer's headers: an upstream that redirects quotes the query,
+/// and the client would get to see the key and send it on.
+pub fn conceal_developer_key(headers: &mut HeaderMap, key: &Secret) {
+    let key = encoded(key);
+    for name in [LOCATION, CONTENT_LOCATION, LINK] {
+        let quotes = |value: &HeaderValue| {
+            let text = value.as_bytes();
+            text.windows(key.len()).any(|part| part == key.as_bytes())
+        };
+        if !headers.get_all(&name).iter().any(quotes) {
+            continue;
+        }
+        let url = headers.remove(&name).filter(|_| name != LINK);
+        let cleaned = url.as_ref().and_then(without_credentials);
+        if let Some(cleaned) = cleaned.filter(|value| !quotes(value)) {
+            headers.insert(name, cleaned);
+        }
+    }
+}
+
+/// A URL without credentials in its query; `None` for what is not a URL.
+fn without_credentials(url: &HeaderValue) -> Option<HeaderValue> {
+    let (path, query) = url.to_str().ok()?.split_once('?')?;
+    let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
+    let left: Vec<&str> = query.split('&').filter(|part| !is_credential(part)).collect();
+    let mut cleaned = path.to_owned();
+    if !left.is_empty() {
+        cleaned.push('?');
+        cleaned.push_str(&left.join("&"));
+    }
+    if let Some(fragment) = fragment {
+        cleaned.push('#');
+        cleaned.push_str(fragment);
+    }
+    HeaderValue::from_str(&cleaned).ok()
 }
 
 /// Waits for a new token, for a request that cannot be sent without.
@@ -125,7 +171,7 @@ mod tests {
     use http::HeaderMap;
     use http::header::{HeaderName, HeaderValue};
 
-    use super::{clean_headers, clean_target, with_developer_key};
+    use super::{clean_headers, clean_target, conceal_developer_key, with_developer_key};
     use crate::types::secret::Secret;
 
     #[test]
@@ -159,9 +205,31 @@ mod tests {
             ("/a", "/a?hapikey=a+b%26c"),
             ("/a?", "/a?hapikey=a+b%26c"),
             ("/a?b=1", "/a?b=1&hapikey=a+b%26c"),
+            ("/a??", "/a??&hapikey=a+b%26c"),
+            ("/a?b=1?", "/a?b=1?&hapikey=a+b%26c"),
         ] {
             let target = with_developer_key(given.parse().unwrap(), &key).unwrap();
             assert_eq!(target.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_developer_key_that_an_answer_quotes_is_taken_out_again() {
+        let key = Secret::new("a b&c".to_owned());
+        let cases = [
+            ("location", "/b?hapikey=a+b%26c", Some("/b")),
+            ("location", "https://h/b?x=1&hapikey=a+b%26c&y=2#f", Some("https://h/b?x=1&y=2#f")),
+            ("location", "/b/a+b%26c", None),
+            ("location", "/b?x=1", Some("/b?x=1")),
+            ("content-location", "/b?hapikey=a+b%26c", Some("/b")),
+            ("link", "</b?hapikey=a+b%26c>; rel=next", None),
+        ];
+        for (name, given, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(given));
+            conceal_developer_key(&mut headers, &key);
+            let seen = headers.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(seen, expected, "{name}: {given}");
         }
     }
 

@@ -4,7 +4,8 @@ pub mod body;
 pub mod refusal;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use crate::types::request_id::RequestId;
 use crate::upstream::hop_headers;
@@ -49,6 +50,13 @@ pub fn add_proxy_header(
     if let Ok(value) = HeaderValue::from_maybe_shared(text) {
         headers.insert(&X_HUBSPOT_PROXY, value);
     }
+}
+
+/// Makes an answer of the proxy's own one to `HEAD`: hyper's HTTP/2 server would send the body.
+pub fn leave_head_alone(answer: &mut Response<Bytes>) {
+    let length = answer.body().len();
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    *answer.body_mut() = Bytes::new();
 }
 
 /// Content from the CRM never runs at the proxy's origin, where it would pass for one of its pages.

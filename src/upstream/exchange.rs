@@ -5,12 +5,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ::h2::RecvStream;
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::again::Again;
 use super::answer::AnswerBody;
@@ -38,7 +40,10 @@ pin_project! {
         pub(super) reused: bool,
         pub(super) deadline: Deadline,
         pub(super) progress: BodyProgress,
-        pub(super) passed: u64,
+        // How long the upstream may be silent.
+        pub(super) patience: Duration,
+        // What is left of that after the last part of an upload.
+        pub(super) rest: Option<Pin<Box<Sleep>>>,
     }
 }
 
@@ -112,16 +117,19 @@ impl<F: Http1Exchange> Future for Exchange<F> {
                 Err(unsent) => Err((unsent, again)),
             });
         }
-        while this.deadline.poll_expired(cx).is_ready() {
-            // An upload that is still moving is not a silent upstream.
-            let passed = this.progress.passed();
-            if passed == *this.passed {
-                let timed_out = Unsent::Failed(SendFailure::TimedOut { sent: true });
-                return Poll::Ready(Err((timed_out, None)));
+        ready!(this.deadline.poll_expired(cx));
+        // An upload that has moved since is not a silent upstream.
+        while let Some(moved) = this.progress.moved() {
+            let until = moved + *this.patience;
+            if until <= Instant::now() {
+                break;
             }
-            *this.passed = passed;
-            this.deadline.restart();
+            let rest = this.rest.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            if rest.deadline() != until {
+                rest.as_mut().reset(until);
+            }
+            ready!(rest.as_mut().poll(cx));
         }
-        Poll::Pending
+        Poll::Ready(Err((Unsent::Failed(SendFailure::TimedOut { sent: true }), None)))
     }
 }

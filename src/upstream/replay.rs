@@ -19,6 +19,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use source::Source;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// What bounds a request body.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,9 +93,9 @@ where
         self.0.is_none()
     }
 
-    /// Bytes that have been read from the client.
-    pub fn passed(&self) -> u64 {
-        self.0.as_ref().map_or(0, |source| source.borrow().passed())
+    /// When the last part was read from the client, if one was.
+    pub fn moved(&self) -> Option<Instant> {
+        self.0.as_ref().and_then(|source| source.borrow().moved())
     }
 
     /// Whether the whole body, trailers included, has been handed to the connection.
@@ -164,6 +165,10 @@ where
         }
         if let Some(part) = source.kept(this.next_kept) {
             this.next_kept += 1;
+            // A reader that knows the length does not ask once more.
+            if this.next_kept == source.kept_parts() && source.is_at_end(this.trailers_sent) {
+                source.set_complete();
+            }
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         if source.has_ended() {

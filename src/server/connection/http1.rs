@@ -58,7 +58,9 @@ pub async fn serve(
         let watched = Watched::new(stream, early, Rc::clone(&signs), Rc::clone(&pipeline));
         let io = TokioIo::new(watched);
         let exchanges = Rc::clone(&activity);
+        let begun = Rc::clone(&signs);
         let service = service_fn(move |request| {
+            begun.between_requests.set(false);
             Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
         });
         let mut connection = connections.http1.serve_connection(io, service);
@@ -143,6 +145,7 @@ where
             told = true;
             Pin::new(&mut *connection).graceful_shutdown();
         }
+        observer.signs.between_requests.set(observer.is_between_requests());
         // An error has been told to whom it concerns: the client is gone or its message was
         // malformed, and then hyper has answered it.
         if Pin::new(&mut *connection).poll(cx).is_ready() {
@@ -151,6 +154,17 @@ where
         if told && observer.is_between_requests() {
             // hyper would wait for the rest of a head that has begun.
             return Poll::Ready(Stop::Finished);
+        }
+        if observer.activity.in_flight() > 0 {
+            // Nothing can come of a look at it before that has ended, and then it is polled. The
+            // tick that runs is let run out, which is cheaper than to stop it for each request.
+            if tick.poll_expired(cx).is_ready() {
+                tick.stop();
+            }
+            return Poll::Pending;
+        }
+        if !tick.is_running() {
+            tick.restart();
         }
         while tick.poll_expired(cx).is_ready() {
             if let Some(stop) = observer.at_tick() {

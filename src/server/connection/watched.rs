@@ -19,6 +19,9 @@ use crate::pipeline::Pipeline;
 pub struct Signs {
     /// A write is under way.
     pub unflushed: Cell<bool>,
+    /// No request is being served: a write can only be hyper's own answer to what is none. Set before
+    /// each turn of hyper's, and cleared by a request that begins in it.
+    pub between_requests: Cell<bool>,
     /// hyper has refused what it could not parse.
     pub refused: Cell<bool>,
 }
@@ -47,7 +50,7 @@ impl Watched {
 
     /// Whether `first`, which hyper is about to write, is to be replaced.
     fn is_replaced(&mut self, first: &[u8]) -> bool {
-        if self.instead.is_none() && first.starts_with(b"HTTP/1.1 4") {
+        if self.instead.is_none() && self.signs.between_requests.get() {
             self.instead = unparsed::replacement(&self.pipeline, first);
             self.signs.refused.set(self.instead.is_some());
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::{BodyFailure, BodyLimits};
 use crate::upstream::hop_headers;
@@ -23,6 +24,7 @@ pub(super) struct Source<B> {
     rewindable: bool,
     trailers: Option<HeaderMap>,
     passed: u64,
+    moved: Option<Instant>,
     ended: bool,
     /// The present attempt has taken everything.
     complete: bool,
@@ -47,6 +49,7 @@ where
             rewindable: true,
             trailers: None,
             passed: 0,
+            moved: None,
             ended: false,
             complete: false,
             failure: None,
@@ -60,8 +63,8 @@ where
         self.attempt
     }
 
-    pub(super) fn passed(&self) -> u64 {
-        self.passed
+    pub(super) fn moved(&self) -> Option<Instant> {
+        self.moved
     }
 
     pub(super) fn failure(&self) -> Option<BodyFailure> {
@@ -174,6 +177,7 @@ where
 
     fn pass(&mut self, data: Bytes) -> Result<Frame<Bytes>, BodyFailure> {
         self.passed += data.len() as u64;
+        self.moved = Some(Instant::now());
         if self.limits.accept.is_some_and(|limit| self.passed > limit) {
             return Err(self.fail(BodyFailure::TooLarge));
         }

@@ -145,3 +145,16 @@ fn a_held_body_takes_nothing_from_the_client_until_it_is_released_or_sent_again(
     assert_eq!(read(&mut first).2, Some(BodyFailure::Abandoned));
     assert_eq!(read(&mut second).0, "abcd");
 }
+
+#[test]
+fn a_second_attempt_is_complete_with_the_last_kept_part() {
+    let mut first = sending([data("ab"), data("cd")], 16, None);
+    read(&mut first);
+    let mut second = first.progress().again().unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(!second.progress().is_complete());
+    while !second.is_end_stream() {
+        assert!(Pin::new(&mut second).poll_frame(&mut cx).is_ready());
+    }
+    assert!(second.progress().is_complete());
+}

@@ -70,6 +70,10 @@ impl Refresher {
     /// A token that another process has fetched meanwhile and that is better than ours.
     fn take_over(&self, credential: &Credential, stored: &StoredGrant) -> Option<Token> {
         let found = stored.access_token.as_ref()?;
+        // What could not be written came after it, whatever a clock that was set back says.
+        if self.is_unsaved(stored.version) {
+            return None;
+        }
         let current = credential.current.load();
         if current.as_ref().is_some_and(|current| current.is(&found.token)) {
             return None;
@@ -122,6 +126,10 @@ impl Refresher {
             }
             _ => stored.refresh_token.duplicate(),
         }
+    }
+
+    fn is_unsaved(&self, version: u64) -> bool {
+        self.state.lock().unsaved.as_ref().is_some_and(|(before, _)| *before == version)
     }
 
     /// This engine's own write has changed the version from `before` to `now`: what the store could

@@ -211,6 +211,116 @@ mod tests {
     }
 
     #[test]
+    fn no_malformed_answer_gives_a_token_or_shows_in_its_error() {
+        let nested = format!(r#"{{"access_token":"LEAK","more":{}1"#, "[".repeat(10_000));
+        let huge = format!(r#"{{"access_token":"{}"#, "LEAK".repeat(10_000));
+        let cases: &[&[u8]] = &[
+            b"<html><body>LEAK</body></html>",
+            b"access_token=LEAK&expires_in=1800",
+            br#""LEAK""#,
+            b"null",
+            b"7",
+            b"[]",
+            br#"[{"access_token":"LEAK"}]"#,
+            br#"{"access_token":"LEAK""#,
+            br#"{"access_token":"LEAK"} LEAK"#,
+            br#"{"access_token":"LEAK","access_token":"LEAK2"}"#,
+            br#"{"access_token":["LEAK"]}"#,
+            br#"{"access_token":{"token":"LEAK"}}"#,
+            br#"{"access_token":null}"#,
+            br#"{"accessToken":"LEAK"}"#,
+            br#"{"ACCESS_TOKEN":"LEAK"}"#,
+            br#"{"access_token":"LEAK","refresh_token":7}"#,
+            br#"{"access_token":" LEAK"}"#,
+            br#"{"access_token":"LEAK "}"#,
+            br#"{"access_token":"LE AK"}"#,
+            br#"{"access_token":"LEAK\r\nX-Other: 1"}"#,
+            br#"{"access_token":"LEAK\n"}"#,
+            br#"{"access_token":"LEAK\u0000"}"#,
+            br#"{"access_token":"LEAK\u007f"}"#,
+            br#"{"access_token":"LEAK\t"}"#,
+            "{\"access_token\":\"LEAK\u{e9}\"}".as_bytes(),
+            b"\xff\xfe{\"access_token\":\"LEAK\"}",
+            b"{\"access_token\":\"LEAK\xff\"}",
+            "\u{feff}{\"access_token\":\"LEAK\"}".as_bytes(),
+            nested.as_bytes(),
+            huge.as_bytes(),
+        ];
+        for body in cases {
+            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            let Err(error) = issued(body) else { panic!("a token of {shown}") };
+            assert!(matches!(error, TokenError::Malformed(_)), "{shown}: {error}");
+            assert!(!format!("{error} {error:?}").contains("LEAK"), "{shown}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn each_odd_expires_in_leaves_the_token_usable() {
+        for (given, seconds) in [
+            ("true", 300),
+            ("{}", 300),
+            ("0.5", 300),
+            ("-1e300", 300),
+            ("1", 1),
+            ("86400", 86400),
+            ("86401", 86400),
+            ("18446744073709551616", 86400),
+            (r#""""#, 300),
+            (r#""NaN""#, 300),
+            (r#""-5""#, 300),
+            (r#""inf""#, 86400),
+            (r#"" 1800 ""#, 1800),
+            (r#""1800s""#, 300),
+            (r#""1.8e3""#, 1800),
+        ] {
+            let body = format!(r#"{{"access_token":"t","expires_in":{given}}}"#);
+            let issued = issued(body.as_bytes()).unwrap();
+            assert_eq!(issued.life.as_secs(), seconds, "{given}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_any_length_and_members_of_any_kind_are_taken() {
+        let long = "x".repeat(50_000);
+        let body = format!(
+            r#"{{"token_type":"bearer","scopes":["a"],"access_token":"{long}","hub_id":"7","user_id":null,"refresh_token":"r\u0041"}}"#
+        );
+        let issued = issued(body.as_bytes()).unwrap();
+        assert_eq!(issued.access_token.expose(), long);
+        assert_eq!(issued.refresh_token.unwrap().expose(), "rA");
+        assert_eq!(format!("{:?}", issued.access_token), "[redacted]");
+        for (hub_id, expected) in
+            [("7", Some(7)), ("null", None), ("-7", None), ("7.5", None), ("[7]", None)]
+        {
+            let body = format!(r#"{{"access_token":"t","hub_id":{hub_id}}}"#);
+            assert_eq!(super::issued(body.as_bytes()).unwrap().hub_id, expected, "{hub_id}");
+        }
+    }
+
+    #[test]
+    fn every_status_without_a_token_has_its_meaning() {
+        let grant = r#"{"error":"invalid_grant"}"#;
+        for status in [429, 500, 502, 503, 504, 521, 524, 599] {
+            let busy = token(&answer(status, grant));
+            assert!(matches!(busy, Err(TokenError::Busy { .. })), "{status}");
+        }
+        for status in [300, 302, 304, 307, 404, 405, 413, 415] {
+            let rejected = token(&answer(status, r#"{"access_token":"LEAK"}"#));
+            assert!(matches!(rejected, Err(TokenError::Rejected(_))), "{status}");
+        }
+        for body in [r#"{"error":7}"#, r#"{"error":["invalid_grant"]}"#, "null", "[]", "\u{0}"] {
+            assert!(matches!(token(&answer(400, body)), Err(TokenError::Rejected(_))), "{body}");
+        }
+        for (status, known) in [(400, "invalid_client"), (401, "unauthorized_client")] {
+            let body = format!(r#"{{"error":"{known}","status":"BAD_REFRESH_TOKEN"}}"#);
+            let refused = token(&answer(status, &body));
+            assert!(matches!(refused, Err(TokenError::ClientRefused)), "the client comes first");
+        }
+        // A 204 is a success without a token.
+        assert!(matches!(token(&answer(204, "")), Err(TokenError::Malformed(_))));
+    }
+
+    #[test]
     fn the_answer_to_an_access_key_is_read_and_its_refusal_known() {
         let now = WallTime(1_000_000);
         let good = r#"{"oauthAccessToken":"t","expiresAtMillis":2800000,"hubId":7,"new":1}"#;

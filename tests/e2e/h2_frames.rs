@@ -94,8 +94,9 @@ impl<'a> Frames<'a> {
             if frame.kind == HEADERS {
                 request.line = format!("h2 {}", frame.stream);
             }
-            if frame.kind == DATA {
+            if frame.kind == DATA && !frame.payload.is_empty() {
                 request.body.extend(&frame.payload);
+                self.widen(frame.stream, u32::try_from(frame.payload.len()).unwrap());
             }
             if matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0 {
                 self.peer.keep(request);

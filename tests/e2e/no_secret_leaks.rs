@@ -7,7 +7,7 @@ use crate::tls::Authority;
 use crate::upstream::{OK, Peer, Upstream};
 
 /// Everything of which no part may show. Each test value holds one of these.
-const MARKS: [&str; 12] = [
+const MARKS: [&str; 14] = [
     "OURTOKEN",
     "CLIENTBEARER",
     "CLIENTCOOKIE",
@@ -20,6 +20,8 @@ const MARKS: [&str; 12] = [
     "ANSWERBODY",
     "TRAILERTEXT",
     "PATHTOKEN",
+    "ISSUEDTOKEN",
+    "ISSUEDREFRESH",
 ];
 
 fn assert_clean(where_: &str, text: &str) {
@@ -199,6 +201,52 @@ fn nothing_secret_is_printed_or_said_when_no_token_can_be_had() {
         run(&proxy);
         let answer = get(proxy.port, "/_proxy/ready");
         assert_clean("ready", answer.text());
+    }
+}
+
+/// The levels of everything below that could log what goes over the wire.
+const ALL_LEVELS: [&str; 2] = [
+    "trace",
+    "trace,hubspot_proxy=trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace",
+];
+
+#[test]
+fn nothing_secret_is_printed_or_said_of_tokens_that_are_issued_refused_and_replaced() {
+    for directives in ALL_LEVELS {
+        let upstream = Upstream::start(|peer| {
+            let token =
+                r#"{"access_token":"ISSUEDTOKEN","refresh_token":"ISSUEDREFRESH","expires_in":1}"#;
+            let length = token.len();
+            let issued = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{token}");
+            while let Some(request) = peer.request() {
+                let answer = match request.target() {
+                    "/oauth/2026-03/token" => &issued,
+                    "/refused" => {
+                        "HTTP/1.1 401 No\r\nX-Up: ANSWERBODY\r\nContent-Length: 10\r\n\r\nANSWERBODY"
+                    }
+                    _ => OK,
+                };
+                if !peer.send(answer) {
+                    return;
+                }
+            }
+        });
+        let proxy = Setup::without_account(&upstream.url())
+            .env("HUBSPOT_CLIENT_ID", "app")
+            .env("HUBSPOT_CLIENT_SECRET", "OURCLIENTSECRET")
+            .env("HUBSPOT_REFRESH_TOKEN", "OURREFRESH")
+            .env("HUBSPOT_PROXY_LOG", directives)
+            .env("RUST_BACKTRACE", "1")
+            .start();
+        // The token lives for a second: there are several refreshes of each kind.
+        for _ in 0..25 {
+            assert_eq!(get(proxy.port, "/a").status(), 200);
+            assert_eq!(get(proxy.port, "/refused").status(), 401);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let presented = upstream.bytes();
+        assert!(crate::client::find(&presented, b"refresh_token=ISSUEDREFRESH").is_some());
+        run(&proxy);
     }
 }
 

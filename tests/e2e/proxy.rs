@@ -73,6 +73,13 @@ impl Setup {
         self
     }
 
+    /// Adds to the end of a file.
+    pub fn more(mut self, name: &str, text: &str) -> Self {
+        let file = self.files.iter_mut().find(|(known, _)| known == name);
+        file.expect("a file of this name").1.push_str(text);
+        self
+    }
+
     /// Trusts the certificates in `file` as well.
     pub fn trusting(self, file: &Path) -> Self {
         self.env("HUBSPOT_PROXY_UPSTREAM__CA_FILE", file.to_str().unwrap())

@@ -10,16 +10,18 @@ use crate::client::{Answer, exchange, get};
 use crate::proxy::{Proxy, Setup};
 use crate::waiting::until;
 
-const CONTACTS: &str = "/crm/v3/objects/contacts?limit=1";
+pub const CONTACTS: &str = "/crm/v3/objects/contacts?limit=1";
 
-fn oauth_in_front_of(sandbox: &Proxy) -> Setup {
+/// A proxy with the emulator's demo grant.
+pub fn oauth_in_front_of(sandbox: &Proxy) -> Setup {
     Setup::without_account(&sandbox.url())
         .env("HUBSPOT_CLIENT_ID", "sandbox-client")
         .env("HUBSPOT_CLIENT_SECRET", "sandbox-secret")
         .env("HUBSPOT_REFRESH_TOKEN", "sandbox-refresh-token")
 }
 
-fn control(sandbox: &Proxy, method: &str, path: &str, body: &str) -> Answer {
+/// Turns something at the emulator.
+pub fn control(sandbox: &Proxy, method: &str, path: &str, body: &str) -> Answer {
     let length = body.len();
     let answer = exchange(
         sandbox.port,
@@ -32,7 +34,8 @@ fn control(sandbox: &Proxy, method: &str, path: &str, body: &str) -> Answer {
     answer
 }
 
-fn arrived(sandbox: &Proxy, under: &str) -> Vec<Value> {
+/// The requests that the emulator saw under a path.
+pub fn arrived(sandbox: &Proxy, under: &str) -> Vec<Value> {
     let all = control(sandbox, "GET", "/sandbox/requests", "").json();
     let all = all.as_array().unwrap().clone();
     all.into_iter().filter(|entry| entry["path"].as_str().unwrap().starts_with(under)).collect()

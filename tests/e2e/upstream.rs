@@ -235,6 +235,12 @@ impl Peer {
         request.whole.then_some(request)
     }
 
+    /// Reads the body that belongs to `request`; whether it came to its end.
+    pub fn body_of(&mut self, request: &mut Received) -> bool {
+        request.whole = self.read_body(request).is_some();
+        request.whole
+    }
+
     /// Adds to what [`Upstream::requests`] returns.
     pub fn keep(&self, request: Received) {
         self.log.requests.lock().unwrap().push(request);

@@ -74,6 +74,10 @@ impl Refresher {
         if self.engine.hub_id.is_some() && found.hub_id != self.engine.hub_id {
             return None;
         }
+        // What could not be written came after it, whatever a clock that was set back says.
+        if self.is_unsaved(stored.version) {
+            return None;
+        }
         let current = credential.current.load();
         if current.as_ref().is_some_and(|current| current.is(&found.token)) {
             return None;
@@ -126,6 +130,10 @@ impl Refresher {
             }
             _ => stored.refresh_token.duplicate(),
         }
+    }
+
+    fn is_unsaved(&self, version: u64) -> bool {
+        self.state.lock().unsaved.as_ref().is_some_and(|(before, _)| *before == version)
     }
 
     /// This engine's own write has changed the version from `before` to `now`: what the store could

@@ -49,7 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..400_000u64).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
         1 => (-4000..4000i64).prop_map(Step::Jump),
         3 => answers.prop_map(Step::Answers),
-        1 => (0..5usize).prop_map(Step::FailCommits),
+        2 => prop_oneof![0..5usize, Just(1000)].prop_map(Step::FailCommits),
     ];
     proptest::collection::vec(step, 1..40)
 }

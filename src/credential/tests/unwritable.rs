@@ -192,3 +192,19 @@ async fn a_login_ends_the_tries_to_write_what_it_has_replaced() {
     assert_eq!(account.request().await, Ok("access-2".to_owned()));
     assert_eq!(*endpoint.presented.lock(), [SEED, "SECRET-refresh-login"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_does_not_bring_back_the_token_before_the_unsaved_one() {
+    let (store, endpoint) = (FaultyStore::new(), Endpoint::good());
+    let mut account = Account::stored(&endpoint, &store);
+    account.request().await.unwrap();
+    sleep(seconds(10)).await;
+    store.fail("commit", ALWAYS);
+    account.credential.replacement(account.generation()).await.unwrap();
+    sleep(LIFE).await;
+    account.settle().await;
+    account.clock.jump(-1700);
+    store.mend();
+    assert_eq!(account.request().await, Ok("access-3".to_owned()));
+    assert_eq!(*endpoint.presented.lock(), [SEED, "SECRET-refresh-1", "SECRET-refresh-2"]);
+}

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod exit;
+mod hygiene;
 mod print;
 mod sandbox;
 mod serve;
@@ -117,6 +118,7 @@ struct SandboxArgs {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    hygiene::protect_memory();
     // Usage errors, help and version end here, with status 2 or 0.
     let cli = Cli::parse();
     match dispatch(cli) {

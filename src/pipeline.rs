@@ -133,7 +133,13 @@ impl Pipeline {
                 without_panic(serving).await
             };
             let answer = outcome.unwrap_or_else(|refusal| {
-                debug!(id = %exchange.id, code = refusal.code(), "refused");
+                match refusal {
+                    Refusal::Internal => error!(
+                        id = %exchange.id,
+                        "a request failed inside the proxy: please report this as a bug"
+                    ),
+                    _ => debug!(id = %exchange.id, code = refusal.code(), "refused"),
+                }
                 Answer::Own(response::refusal::response(&refusal, &exchange.id))
             });
             Ok(self.finish(answer, exchange, account, client))
@@ -273,10 +279,8 @@ async fn without_panic<T>(
     mut serving: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
 ) -> Result<T, Refusal> {
     poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))).unwrap_or_else(|_| {
-            error!("a request failed inside the proxy: please report this as a bug");
-            Poll::Ready(Err(Refusal::Internal))
-        })
+        catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)))
+            .unwrap_or(Poll::Ready(Err(Refusal::Internal)))
     })
     .await
 }

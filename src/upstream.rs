@@ -292,11 +292,10 @@ fn second_attempt(
 ) -> Result<Outgoing, SendFailure> {
     match unsent {
         Unsent::Failed(failure) => Err(failure),
-        Unsent::NotWritten(request) if reused => {
+        Unsent::NotWritten(request) => {
             let (head, body) = request.into_parts();
             Ok(Outgoing { head, body })
         }
-        Unsent::NotWritten(_) => Err(SendFailure::Closed { sent: false }),
         // Unprocessed is as good as not sent, for the client too.
         Unsent::Unprocessed => {
             again.and_then(Again::outgoing).ok_or(SendFailure::Closed { sent: false })

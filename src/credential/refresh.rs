@@ -193,10 +193,7 @@ impl Refresher {
 
     async fn run(&self, credential: &Credential) {
         let outcome = match &self.engine.grant {
-            None => {
-                let fetched = self.fetch(credential.account(), None).await;
-                fetched.map(|fetched| self.publish(credential, &fetched))
-            }
+            None => self.refresh_unstored(credential).await,
             Some((store, seed)) => self.refresh_stored(credential, store.as_ref(), seed).await,
         };
         if let Err(error) = outcome {
@@ -204,26 +201,32 @@ impl Refresher {
         }
     }
 
-    async fn fetch(
-        &self,
-        account: &AccountName,
-        refresh_token: Option<&Secret>,
-    ) -> Result<Fetched, FetchError> {
+    async fn fetch(&self, refresh_token: Option<&Secret>) -> Result<Fetched, FetchError> {
         let fetch = tokio::time::timeout(LONGEST_FETCH, self.source.fetch(refresh_token));
-        let fetched = fetch.await.unwrap_or_else(|_| {
+        fetch.await.unwrap_or_else(|_| {
             Err(FetchError::Transient("the token endpoint takes too long".into(), None))
-        })?;
-        match (self.engine.hub_id, fetched.hub_id) {
+        })
+    }
+
+    /// Whether a token for `found` may be used for this account.
+    fn judge_portal(&self, account: &AccountName, found: Option<u64>) -> Result<(), FetchError> {
+        match (self.engine.hub_id, found) {
             (Some(configured), Some(found)) if configured != found => {
                 Err(FetchError::WrongPortal { found, configured })
             }
-            (Some(_), None) if !self.state.lock().unchecked => {
-                self.state.lock().unchecked = true;
+            (Some(_), None) if !std::mem::replace(&mut self.state.lock().unchecked, true) => {
                 warn!(%account, "HubSpot does not say which portal the token is for: hub_id is not checked");
-                Ok(fetched)
+                Ok(())
             }
-            _ => Ok(fetched),
+            _ => Ok(()),
         }
+    }
+
+    async fn refresh_unstored(&self, credential: &Credential) -> Result<(), FetchError> {
+        let fetched = self.fetch(None).await?;
+        self.judge_portal(credential.account(), fetched.hub_id)?;
+        self.publish(credential, &fetched);
+        Ok(())
     }
 
     fn publish(&self, credential: &Credential, fetched: &Fetched) {

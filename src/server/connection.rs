@@ -168,11 +168,13 @@ impl Connections {
 /// Waits for something to read; false when the time is over or the end has begun.
 async fn readable(stream: &TcpStream, deadline: &mut Deadline, member: &Member) -> bool {
     poll_fn(|cx| {
-        if member.has_begun(cx) {
-            return Poll::Ready(false);
-        }
+        let end_has_begun = member.has_begun(cx);
+        // What is there already is still served.
         if let Poll::Ready(outcome) = stream.poll_read_ready(cx) {
             return Poll::Ready(outcome.is_ok());
+        }
+        if end_has_begun {
+            return Poll::Ready(false);
         }
         deadline.poll_expired(cx).map(|()| false)
     })

@@ -12,6 +12,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
+use tokio::task::JoinHandle;
 
 use super::connect::{Connector, Wanted};
 use super::exchange::Http1Exchange;
@@ -36,11 +37,19 @@ struct Idle {
     since: WallTime,
 }
 
-/// One open connection.
+/// One open connection. Dropped, it is closed at once: hyper by itself would go on with a request
+/// whose answer nobody waits for, and wait for a body that does not come.
 pub(super) struct H1Connection {
     sender: SendRequest<RequestBody>,
     traffic: Rc<Traffic>,
+    task: JoinHandle<()>,
     _open: OpenCount,
+}
+
+impl Drop for H1Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 struct OpenCount(Rc<Cell<usize>>);
@@ -148,10 +157,10 @@ impl H1Pool {
         let (sender, connection) = handshake.map_err(|_| SendFailure::Closed { sent: false })?;
         // An error of the connection reaches whoever waits for an answer on it; with nobody
         // waiting it has no consequence.
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let _ = connection.await;
         });
-        Ok(H1Connection { sender, traffic, _open: count })
+        Ok(H1Connection { sender, traffic, task, _open: count })
     }
 
     fn put_back(self: &Rc<Self>, connection: H1Connection) {

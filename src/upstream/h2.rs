@@ -88,6 +88,8 @@ pub(super) enum H2Checkout {
 pub(super) struct H2Exchange {
     sender: SendRequest<Bytes>,
     lease: H2Lease,
+    /// Its connection takes further streams.
+    alive: Rc<Cell<bool>>,
     /// Whether other requests have been on this connection before.
     pub(super) reused: bool,
 }
@@ -232,7 +234,8 @@ impl H2Connection {
             last_used: Rc::clone(&self.last_used),
             clock: SharedClock::clone(clock),
         };
-        H2Exchange { sender: self.sender.clone(), lease, reused }
+        let alive = Rc::clone(&self.alive);
+        H2Exchange { sender: self.sender.clone(), lease, alive, reused }
     }
 }
 
@@ -243,6 +246,8 @@ impl H2Exchange {
         // is whether the connection still takes streams.
         let mut cx = Context::from_waker(Waker::noop());
         if !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Ok(()))) {
+            // It goes on until its streams have ended, which may be long.
+            self.alive.set(false);
             return Err(Unsent::NotWritten(Box::new(request)));
         }
         let progress = request.body().progress();
@@ -251,7 +256,7 @@ impl H2Exchange {
         let sent = self.sender.send_request(Request::from_parts(head, ()), ends);
         let (answer, stream) = sent.map_err(|_| Unsent::NoAnswer { sent: false })?;
         let body = (!ends).then(|| Box::new(SendBody { stream, body, pending: Bytes::new() }));
-        Ok(H2Pending { answer, body, progress, lease: Some(self.lease) })
+        Ok(H2Pending { answer, body, progress, lease: Some(self.lease), alive: self.alive })
     }
 }
 
@@ -261,6 +266,7 @@ pub(super) struct H2Pending {
     body: Option<Box<SendBody>>,
     progress: BodyProgress,
     lease: Option<H2Lease>,
+    alive: Rc<Cell<bool>>,
 }
 
 impl H2Pending {
@@ -277,7 +283,10 @@ impl H2Pending {
         }
         let answer = match ready!(Pin::new(&mut self.answer).poll(cx)) {
             Ok(answer) => answer,
-            Err(error) => return Poll::Ready(Err(explain(&error, &self.progress))),
+            Err(error) => {
+                self.alive.set(self.alive.get() && !error.is_go_away());
+                return Poll::Ready(Err(explain(&error, &self.progress)));
+            }
         };
         if let Some(mut rest) = self.body.take() {
             tokio::task::spawn_local(async move { poll_fn(|cx| rest.poll_sent(cx)).await });

@@ -58,6 +58,31 @@ pub struct RequestBody<B = Incoming> {
 /// Watches a request body from beside the connection that sends it.
 pub struct BodyProgress<B = Incoming>(Option<Rc<RefCell<Source<B>>>>);
 
+/// A body that is held. Dropped, it is taken away from every attempt, which then ends.
+pub struct Held<B: Body<Data = Bytes> + Unpin = Incoming>(Option<Rc<RefCell<Source<B>>>>);
+
+impl<B: Body<Data = Bytes> + Unpin> Held<B> {
+    /// The attempt goes on.
+    pub fn release(mut self) {
+        if let Some(source) = self.0.take() {
+            source.borrow_mut().release();
+        }
+    }
+
+    /// Another attempt has taken the body.
+    pub fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Drop for Held<B> {
+    fn drop(&mut self) {
+        if let Some(source) = &self.0 {
+            source.borrow_mut().abandon();
+        }
+    }
+}
+
 impl<B> RequestBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -110,17 +135,11 @@ where
 
     /// Reads nothing more from the client for now: an answer is there, and whether this attempt goes
     /// on is not yet known.
-    pub fn hold(&self) {
+    pub fn hold(&self) -> Held<B> {
         if let Some(source) = &self.0 {
             source.borrow_mut().hold();
         }
-    }
-
-    /// Goes on after [`Self::hold`].
-    pub fn release(&self) {
-        if let Some(source) = &self.0 {
-            source.borrow_mut().release();
-        }
+        Held(self.0.clone())
     }
 
     /// Whether [`Self::again`] would give the body.

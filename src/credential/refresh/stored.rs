@@ -47,8 +47,7 @@ impl Refresher {
                 return Ok(());
             }
             let presented = self.begin(credential, grant.as_mut(), stored).await?;
-            let account = credential.account();
-            match self.fetch(account, Some(&presented.refresh_token)).await {
+            match self.fetch(Some(&presented.refresh_token)).await {
                 Ok(fetched) => {
                     return self.finish(credential, grant.as_mut(), presented, fetched).await;
                 }
@@ -162,10 +161,13 @@ impl Refresher {
             token: fetched.token,
         };
         let refresh_token = fetched.refresh_token.unwrap_or(presented.refresh_token);
+        // A token for another portal is not used, but the grant has moved on all the same.
+        let portal = self.judge_portal(credential.account(), token.hub_id);
         let published = Token::new(&token.token, issued, life, self.engine.ahead);
         match grant.commit(presented.version, &refresh_token, &token).await {
             Ok(_) => {
                 self.state.lock().unsaved = None;
+                portal?;
                 credential.publish(published);
                 self.stands(credential, Standing::Well);
                 Ok(())
@@ -176,11 +178,13 @@ impl Refresher {
                 Some(Duration::ZERO),
             )),
             Err(StoreError::Unavailable(_)) => {
-                credential.publish(published);
-                self.stands(credential, Standing::Degraded);
+                if portal.is_ok() {
+                    credential.publish(published);
+                    self.stands(credential, Standing::Degraded);
+                }
                 self.write_until_taken(credential, grant, presented.version, refresh_token, token)
                     .await;
-                Ok(())
+                portal
             }
         }
     }

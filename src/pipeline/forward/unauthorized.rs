@@ -54,21 +54,21 @@ pub async fn settle(
     safe: bool,
 ) -> Result<Answer, Refusal> {
     // What the client still sends belongs to the attempt that is to come, if there is one.
-    again.progress().hold();
+    let held = again.progress().hold();
     let answer = Peeked::read(answer).await;
     if !answer.body().blames_token() {
-        again.progress().release();
+        held.release();
         return Ok(Answer::Peeked(answer, None));
     }
     if !again.progress().can_rewind() {
-        again.progress().release();
+        held.release();
         return Ok(Answer::Peeked(answer, Some(Replay::BodyTooLarge)));
     }
     let configured = &pipeline.accounts.all()[account];
     let forced = match configured.credential.replacement(generation).await {
         Ok(replacement) => replacement.forced,
         Err(why) => {
-            again.progress().release();
+            held.release();
             let why = passed_on(why).map_err(|why| authorize::refusal(&configured.name, why))?;
             return Ok(Answer::Peeked(answer, Some(why)));
         }
@@ -76,6 +76,7 @@ pub async fn settle(
     let (Some(token), Some(mut outgoing)) = (pipeline.token(account).1, again.outgoing()) else {
         return Ok(Answer::Peeked(answer, Some(Replay::TokenUnavailable)));
     };
+    held.forget();
     // The first attempt has lost the body: its connection closes, its stream is reset.
     drop(answer);
     outgoing.head.headers.insert(AUTHORIZATION, token);

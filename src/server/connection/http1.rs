@@ -141,15 +141,19 @@ where
 {
     let mut told = false;
     poll_fn(|cx| {
-        if !told && member.has_begun(cx) {
-            told = true;
-            Pin::new(&mut *connection).graceful_shutdown();
-        }
         observer.signs.between_requests.set(observer.is_between_requests());
         // An error has been told to whom it concerns: the client is gone or its message was
         // malformed, and then hyper has answered it.
         if Pin::new(&mut *connection).poll(cx).is_ready() {
             return Poll::Ready(Stop::Finished);
+        }
+        if !told && member.has_begun(cx) {
+            // After its first turn, or hyper would not look at what has come already.
+            told = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+            if Pin::new(&mut *connection).poll(cx).is_ready() {
+                return Poll::Ready(Stop::Finished);
+            }
         }
         if told && observer.is_between_requests() {
             // hyper would wait for the rest of a head that has begun.

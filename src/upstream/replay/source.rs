@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -124,6 +124,12 @@ where
         Some(self.attempt)
     }
 
+    /// No attempt has the body any more.
+    pub(super) fn abandon(&mut self) {
+        self.attempt += 1;
+        self.release();
+    }
+
     pub(super) fn can_rewind(&self) -> bool {
         self.rewindable && self.failure.is_none()
     }
@@ -151,7 +157,12 @@ where
             self.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            // For an attempt that waits here when it loses the body.
+            self.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let frame = match frame {
             None => {
                 self.end();
                 return Poll::Ready(None);

@@ -136,14 +136,22 @@ fn a_broken_or_oversized_body_is_told_apart_and_stays_broken() {
 fn a_held_body_takes_nothing_from_the_client_until_it_is_released_or_sent_again() {
     let mut first = sending([data("ab"), None, data("cd")], 16, None);
     assert_eq!(read(&mut first).0, "ab");
-    first.progress().hold();
+    let held = first.progress().hold();
     assert_eq!(read(&mut first), (String::new(), None, None));
-    first.progress().release();
+    held.release();
     assert_eq!(read(&mut first).0, "cd");
-    first.progress().hold();
+    let held = first.progress().hold();
     let mut second = first.progress().again().unwrap();
+    held.forget();
     assert_eq!(read(&mut first).2, Some(BodyFailure::Abandoned));
     assert_eq!(read(&mut second).0, "abcd");
+}
+
+#[test]
+fn a_held_body_that_nobody_decides_on_ends_every_attempt() {
+    let mut first = sending([data("ab"), None, data("cd")], 16, None);
+    drop(first.progress().hold());
+    assert_eq!(read(&mut first).2, Some(BodyFailure::Abandoned));
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl TokenEndpoint {
             ("client_secret", client_secret.expose()),
             ("refresh_token", refresh_token.expose()),
         ]);
-        answer::token(&self.0.post(FORM, &form).await?)
+        answer::token(&self.0.post(FORM, form).await?)
     }
 
     /// Asks for a token for the app itself (RFC 6749, section 4.4).
@@ -97,7 +97,7 @@ impl TokenEndpoint {
             ("client_secret", client_secret.expose()),
             ("scope", &scopes.join(" ")),
         ]);
-        answer::token(&self.0.post(FORM, &form).await?)
+        answer::token(&self.0.post(FORM, form).await?)
     }
 
     /// Whether the endpoint knows this client, found out by introspection, which changes nothing
@@ -115,7 +115,7 @@ impl TokenEndpoint {
             ("token_type_hint", "refresh_token"),
         ]);
         let url = format!("{}/introspect", self.0.url());
-        let Ok(answer) = self.0.post_to(&url, FORM, &form).await else { return false };
+        let Ok(answer) = self.0.post_to(&url, FORM, form).await else { return false };
         let introspected = serde_json::from_slice::<Introspection>(&answer.body);
         answer.status.is_success() && introspected.is_ok()
     }
@@ -149,7 +149,7 @@ impl AccessKeyEndpoint {
     /// Exchanges `key`.
     pub async fn exchange(&self, key: &Secret) -> Result<IssuedToken, TokenError> {
         let body = json_member("encodedOAuthRefreshToken", key);
-        let answer = self.endpoint.post(JSON, &body).await?;
+        let answer = self.endpoint.post(JSON, body).await?;
         answer::exchanged(&answer, self.clock.now())
     }
 }
@@ -182,7 +182,7 @@ impl TokenInfoEndpoint {
     /// Asks about `token`.
     pub async fn look_up(&self, token: &Secret) -> Result<TokenInfo, TokenError> {
         let body = json_member("tokenKey", token);
-        let answer = self.0.post(JSON, &body).await?;
+        let answer = self.0.post(JSON, body).await?;
         match answer.status {
             status if status.is_success() => {
                 let known: TokenInfoAnswer = serde_json::from_slice(&answer.body)

@@ -34,7 +34,7 @@ use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
 use crate::upstream::answer::AnswerBody;
-use crate::upstream::{Sent, Upstream};
+use crate::upstream::{Sent, Upstream, is_safe};
 use exchange::{Activity, Exchange};
 use forward::peeked::Peeked;
 use forward::unauthorized::{self, Replay};
@@ -187,7 +187,7 @@ impl Pipeline {
             }
         };
         let generation = self.generation(account);
-        let safe = forward::is_safe(&head.method);
+        let safe = is_safe(&head.method);
         let destination = Destination { account, target };
         let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
         let credential = &self.accounts.all()[account].credential;

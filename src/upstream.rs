@@ -128,11 +128,6 @@ impl Upstream {
         Rc::new(Self { origin, host, h1, h2, load: Load::default(), deadlines })
     }
 
-    /// The origin that every request goes to.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
     /// Sends the request and waits for the head of the answer.
     ///
     /// It is tried once more, on a fresh connection, when not a byte of it was written; when
@@ -278,10 +273,15 @@ fn declare_length(head: &mut Parts, body: &RequestBody) {
     }
 }
 
+/// Whether a request cannot have changed anything (RFC 9110, section 9.2.1), as far as HubSpot has
+/// such methods.
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
 /// May be sent again even when the first may have arrived.
 fn is_repeatable(outgoing: &Outgoing) -> bool {
-    let Outgoing { head, body } = outgoing;
-    body.is_empty() && matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    outgoing.body.is_empty() && is_safe(&outgoing.head.method)
 }
 
 /// What to send again, or the failure when it must not be.

@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Proxy, StatusCode, redirect};
 use zeroize::Zeroizing;
@@ -33,6 +34,15 @@ pub(super) struct Answer {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
+/// A body that is wiped once it has been sent.
+struct Wiped(Zeroizing<String>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl Endpoint {
     /// `tls` must be given where `url` is https; `proxy` is `upstream.proxy`.
     pub(super) fn new(url: String, tls: Option<TlsConfigs>, proxy: Option<Origin>) -> Self {
@@ -48,7 +58,7 @@ impl Endpoint {
     pub(super) async fn post(
         &self,
         content_type: &'static str,
-        body: &Zeroizing<String>,
+        body: Zeroizing<String>,
     ) -> Result<Answer, TokenError> {
         self.post_to(&self.url, content_type, body).await
     }
@@ -58,14 +68,14 @@ impl Endpoint {
         &self,
         url: &str,
         content_type: &'static str,
-        body: &Zeroizing<String>,
+        body: Zeroizing<String>,
     ) -> Result<Answer, TokenError> {
         let call = self
             .client()?
             .post(url)
             .header(CONTENT_TYPE, content_type)
             .header(ACCEPT, "application/json")
-            .body(String::clone(body));
+            .body(Bytes::from_owner(Wiped(body)));
         let answer = call.send().await.map_err(unreachable)?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
         let body = read_bounded(answer).await?;

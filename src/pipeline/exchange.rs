@@ -55,6 +55,7 @@ struct Record {
     status: Option<StatusCode>,
     bytes: u64,
     broke_off: bool,
+    completed: bool,
 }
 
 impl Exchange {
@@ -77,6 +78,7 @@ impl Exchange {
             status: None,
             bytes: 0,
             broke_off: false,
+            completed: false,
         }));
     }
 
@@ -107,6 +109,13 @@ impl Exchange {
         }
     }
 
+    /// The whole answer has been handed to the client's connection.
+    pub fn completed(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.completed = true;
+        }
+    }
+
     /// The upstream's answer broke off.
     pub fn broke_off(&mut self) {
         if let Some(record) = &mut self.record {
@@ -126,10 +135,10 @@ impl Drop for Exchange {
 
 impl Record {
     fn log(&self, id: &RequestId) {
-        let outcome = match (self.status, self.broke_off) {
-            (None, _) => "client-gone",
-            (Some(_), true) => "broke-off",
-            (Some(_), false) => "done",
+        let outcome = match (self.broke_off, self.completed) {
+            (true, _) => "broke-off",
+            (false, true) => "done",
+            (false, false) => "client-gone",
         };
         info!(
             %id,

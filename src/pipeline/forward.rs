@@ -6,9 +6,9 @@ pub mod unauthorized;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use http::Uri;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Method, Uri};
 use hyper::body::{Body, Incoming};
 
 use super::Pipeline;
@@ -51,11 +51,6 @@ fn check_announced_size(head: &Parts, limit: Option<u64>) -> Result<(), Refusal>
     }
 }
 
-/// Whether a request cannot have changed anything (RFC 9110, section 9.2.1).
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
 /// A final status. What is left of the others, 101, answers an `Upgrade` that was never sent on.
 pub fn check_status(sent: Sent) -> Result<Sent, SendFailure> {
     if sent.answer.status().is_informational() {
@@ -64,7 +59,7 @@ pub fn check_status(sent: Sent) -> Result<Sent, SendFailure> {
     Ok(sent)
 }
 
-/// What the client is told when no answer came; `safe` as of [`is_safe`].
+/// What the client is told when no answer came; `safe` as of [`crate::upstream::is_safe`].
 pub fn refusal(failure: SendFailure, safe: bool, limit: Option<u64>) -> Refusal {
     match failure {
         SendFailure::Unreachable(why) => Refusal::UpstreamUnreachable(why.to_string()),

@@ -1,6 +1,6 @@
 //! First stage: may this caller talk to us?
 //!
-//! Checks in the order of the design: limits, `Host`, browser, target. It looks at the head alone
+//! Checks in this order: limits, `Host`, signs of a web page, framing, method, target. It looks at the head alone
 //! and changes nothing; it knows no accounts.
 
 pub mod browser;

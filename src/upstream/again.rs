@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 
 use super::replay::BodyProgress;
-use super::{Outgoing, path_and_query};
+use super::{Outgoing, is_safe, path_and_query};
 
 /// A copy of a head, and the way to its body. A list of headers costs less to keep than a map, and
 /// is rarely used.
@@ -37,8 +37,7 @@ impl Again {
     /// May be sent again even when the first may have arrived: nothing is changed by it, and there
     /// is no body.
     pub(super) fn is_repeatable(&self) -> bool {
-        let safe = matches!(self.0.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        safe && self.0.progress.is_absent()
+        is_safe(&self.0.method) && self.0.progress.is_absent()
     }
 
     /// How far the body is.

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::connect::{Connector, Wanted};
 use super::h1::H1Pool;
-use super::replay::{BodyFailure, BodyProgress, RequestBody};
+use super::replay::{BodyProgress, RequestBody};
 use super::{SendFailure, Unsent};
 use crate::types::clock::{SharedClock, WallTime};
 
@@ -321,8 +321,8 @@ impl SendBody {
                     let _ = self.stream.send_data(Bytes::new(), true);
                     return Poll::Ready(());
                 }
-                Some(Err(failure)) => {
-                    self.stream.send_reset(reset_for(failure));
+                Some(Err(_)) => {
+                    self.stream.send_reset(Reason::CANCEL);
                     return Poll::Ready(());
                 }
                 Some(Ok(frame)) => match frame.into_data() {
@@ -356,12 +356,6 @@ impl SendBody {
             return Poll::Ready(Err(()));
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-fn reset_for(failure: BodyFailure) -> Reason {
-    match failure {
-        BodyFailure::Client | BodyFailure::TooLarge | BodyFailure::Abandoned => Reason::CANCEL,
     }
 }
 

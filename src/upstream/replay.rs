@@ -1,7 +1,7 @@
 //! The body of a request on its way upstream, in a form that can be sent again.
 //!
 //! The body is passed on as it arrives and never collected; beside that, up to a bound, the parts
-//! that went by are kept (by reference count, not copied), so that a second attempt can send the
+//! that went by are kept (by reference count, but for small ones), so that a second attempt can send the
 //! kept prefix and then the rest of the stream. Past the bound the running attempt goes on and
 //! only the second attempt is given up. It knows nothing of why an attempt is repeated.
 

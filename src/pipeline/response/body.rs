@@ -15,6 +15,7 @@ pub struct ResponseBody {
     source: Source,
     exchange: Exchange,
     break_off: BreakOff,
+    ended: bool,
 }
 
 /// An error makes the server drop what it has not yet written: the head, perhaps, and with it the
@@ -49,7 +50,15 @@ impl ResponseBody {
     }
 
     fn new(source: Source, exchange: Exchange) -> Self {
-        Self { source, exchange, break_off: BreakOff::No }
+        Self { source, exchange, break_off: BreakOff::No, ended: false }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.ended || self.is_end_stream() {
+            self.exchange.completed();
+        }
     }
 }
 
@@ -76,6 +85,7 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => {
                 this.exchange.passed(frame.data_ref());
                 if let Some(trailers) = frame.trailers_mut() {
+                    this.ended = true;
                     super::filter(trailers);
                 }
             }
@@ -85,7 +95,7 @@ impl Body for ResponseBody {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            None => {}
+            None => this.ended = true,
         }
         Poll::Ready(frame)
     }

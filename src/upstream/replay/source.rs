@@ -13,12 +13,23 @@ use tokio::time::Instant;
 use super::{BodyFailure, BodyLimits};
 use crate::upstream::hop_headers;
 
+/// Parts from this size on are kept by reference count. A smaller one is copied: it would hold on to
+/// the whole buffer that it was read into, of 8 KiB or more.
+const SHARED_FROM: usize = 1024;
+
+/// A part of a body that has gone by.
+enum Part {
+    Shared(Bytes),
+    /// Small parts in a row.
+    Copied(Vec<u8>),
+}
+
 pub(super) struct Source<B> {
     inner: B,
     limits: BodyLimits,
     /// The attempt that may read.
     attempt: u32,
-    kept: Vec<Bytes>,
+    kept: Vec<Part>,
     kept_bytes: usize,
     /// False once something went by without being kept.
     rewindable: bool,
@@ -88,7 +99,10 @@ where
     }
 
     pub(super) fn kept(&self, index: usize) -> Option<Bytes> {
-        self.kept.get(index).cloned()
+        self.kept.get(index).map(|part| match part {
+            Part::Shared(bytes) => bytes.clone(),
+            Part::Copied(bytes) => Bytes::copy_from_slice(bytes),
+        })
     }
 
     pub(super) fn trailers(&self) -> Option<HeaderMap> {
@@ -209,7 +223,15 @@ where
             return;
         }
         self.kept_bytes += data.len();
-        self.kept.push(data.clone());
+        if data.len() >= SHARED_FROM {
+            return self.kept.push(Part::Shared(data.clone()));
+        }
+        match self.kept.last_mut() {
+            Some(Part::Copied(small)) if small.len() < SHARED_FROM * 16 => {
+                small.extend_from_slice(data);
+            }
+            _ => self.kept.push(Part::Copied(data.to_vec())),
+        }
     }
 
     fn end(&mut self) {

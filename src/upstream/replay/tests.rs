@@ -166,3 +166,14 @@ fn a_second_attempt_is_complete_with_the_last_kept_part() {
     }
     assert!(second.progress().is_complete());
 }
+
+#[test]
+fn many_small_parts_are_kept_as_few_and_sent_again_in_order() {
+    let parts = (0..1000).map(|_| data("0123456789"));
+    let mut first = sending(parts, 16 * 1024, None);
+    assert_eq!(read(&mut first).0.len(), 10_000);
+    let source = first.source.as_ref().unwrap();
+    assert_eq!(source.borrow().kept_parts(), 1);
+    let mut second = first.progress().again().unwrap();
+    assert_eq!(read(&mut second).0, "0123456789".repeat(1000));
+}

@@ -79,10 +79,11 @@ pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
 /// Puts a developer account's key into the query (`hapikey`): the operations that take one take no
 /// `Authorization`.
 pub fn with_developer_key(target: PathAndQuery, key: &Secret) -> Result<PathAndQuery, Refusal> {
-    let separator = if target.query().is_some_and(|query| !query.is_empty()) { "&" } else { "?" };
-    let path = target.as_str().trim_end_matches('?');
+    let query = target.query().unwrap_or_default();
+    let separator = if query.is_empty() { "" } else { "&" };
     let key = form_urlencoded::byte_serialize(key.expose().as_bytes()).collect::<String>();
-    let with_key = Bytes::from([path, separator, "hapikey=", &key].concat());
+    let with_key = [target.path(), "?", query, separator, "hapikey=", &key].concat();
+    let with_key = Bytes::from(with_key);
     // An encoded key leaves a target what it was.
     PathAndQuery::from_maybe_shared(with_key).map_err(|_| Refusal::Internal)
 }
@@ -159,6 +160,7 @@ mod tests {
             ("/a", "/a?hapikey=a+b%26c"),
             ("/a?", "/a?hapikey=a+b%26c"),
             ("/a?b=1", "/a?b=1&hapikey=a+b%26c"),
+            ("/a??", "/a??&hapikey=a+b%26c"),
         ] {
             let target = with_developer_key(given.parse().unwrap(), &key).unwrap();
             assert_eq!(target.as_str(), expected);

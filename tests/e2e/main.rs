@@ -23,6 +23,7 @@ mod lifecycle;
 mod no_secret_leaks;
 mod outbound_proxy;
 mod passing_through;
+mod policy;
 mod replay;
 mod smuggling;
 mod streaming;

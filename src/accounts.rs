@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::credential::Credential;
 use crate::types::account::AccountName;
+use crate::types::policy::Policy;
 use crate::types::secret::Secret;
 
 /// One configured account.
@@ -17,6 +18,8 @@ pub struct Account {
     pub hub_id: Option<u64>,
     pub kind: Kind,
     pub credential: Arc<Credential>,
+    /// What requests may do with it.
+    pub policy: Arc<Policy>,
 }
 
 /// What an account's credential speaks for, and so which operations it serves.

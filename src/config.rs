@@ -13,6 +13,7 @@ mod keys;
 mod layers;
 mod listen;
 mod paths;
+mod policy;
 mod secret_ref;
 mod size;
 #[cfg(test)]
@@ -21,10 +22,12 @@ mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::account::AccountName;
 use crate::types::origin::Origin;
+use crate::types::policy::Policy;
 use layers::{Layer, Value};
 
 pub use duration::parse_flag as parse_duration;
@@ -71,6 +74,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub oauth: OAuthConfig,
     pub log: LogConfig,
+    /// Of accounts that have none of their own.
+    pub policy: Arc<Policy>,
     /// The account of a request that names none; `None` when there are several and no choice.
     /// With `--sandbox` it is `default`.
     pub default_account: Option<AccountName>,
@@ -128,6 +133,8 @@ pub struct LogConfig {
 #[derive(Debug)]
 pub struct AccountConfig {
     pub hub_id: Option<u64>,
+    /// Replaces the one of all accounts.
+    pub policy: Option<Arc<Policy>>,
     pub credential: CredentialConfig,
 }
 
@@ -197,9 +204,10 @@ fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
     }
     let server = server(&mut layer)?;
     let (upstream, oauth) = upstream::build(&mut layer)?;
+    let policy = Arc::new(policy::global(&mut layer)?);
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };
     debug_assert_eq!(layer.rest().next().map(|(path, _)| path), None, "a key that does nothing");
-    Ok(Config { server, upstream, oauth, log, default_account, accounts })
+    Ok(Config { server, upstream, oauth, log, policy, default_account, accounts })
 }
 
 /// The sandbox has one account. A file's choice is about the accounts of that file; a flag is

@@ -172,9 +172,9 @@ impl Pipeline {
         };
         *served_account = Some(account);
         exchange.serves(&self.accounts.all()[account].name);
-        policy::check(&head.method, target.path())?;
+        policy::check(&head.method, &target, &self.accounts.all()[account])?;
         authorize::clean_headers(&mut head.headers);
-        let target = authorize::clean_target(target);
+        let target = authorize::clean_target(target.into_sent());
         let target = match &self.accounts.all()[account].kind {
             Kind::Developer { key } => authorize::with_developer_key(target, key)?,
             Kind::Portal | Kind::App => {
@@ -188,8 +188,7 @@ impl Pipeline {
         };
         let generation = self.generation(account);
         let safe = is_safe(&head.method);
-        let destination = Destination { account, target };
-        let outgoing = forward::outgoing(self, head, body, destination, exchange.unread())?;
+        let outgoing = forward::outgoing(self, head, body, (account, target), exchange.unread())?;
         let credential = &self.accounts.all()[account].credential;
         let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
         let Sent { mut answer, again } = sent

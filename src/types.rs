@@ -4,6 +4,8 @@ pub mod account;
 pub mod clock;
 pub mod origin;
 pub mod path;
+pub mod policy;
 pub mod refusal;
 pub mod request_id;
 pub mod secret;
+pub mod target;

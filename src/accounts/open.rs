@@ -21,6 +21,7 @@ use crate::store::GrantStore;
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
+use crate::types::policy::Policy;
 use crate::types::secret::Secret;
 use crate::upstream::tls::TlsConfigs;
 
@@ -63,7 +64,8 @@ impl Accounts {
         surroundings: &Surroundings,
     ) -> Result<Self, OpenError> {
         let open = |(name, account): (&AccountName, &AccountConfig)| {
-            open_one(name, account, env, surroundings)
+            let policy = account.policy.as_ref().unwrap_or(&config.policy);
+            open_one(name, account, Arc::clone(policy), env, surroundings)
         };
         let accounts = config.accounts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         Ok(Self::new(accounts, config.default_account.as_ref()))
@@ -73,6 +75,7 @@ impl Accounts {
 fn open_one(
     name: &AccountName,
     account: &AccountConfig,
+    policy: Arc<Policy>,
     env: &Environment,
     surroundings: &Surroundings,
 ) -> Result<Account, OpenError> {
@@ -84,7 +87,7 @@ fn open_one(
     Ok(match &account.credential {
         CredentialConfig::AccessToken { token } => {
             let credential = surroundings.static_token(&name, read("token", token)?, hub_id);
-            Account { name, hub_id, kind, credential }
+            Account { name, hub_id, kind, credential, policy }
         }
         CredentialConfig::OAuth { client_id, client_secret, refresh_token } => {
             let grant = Grant {
@@ -93,7 +96,7 @@ fn open_one(
                 refresh_token: read("refresh_token", refresh_token)?,
             };
             let credential = surroundings.oauth(&name, grant, hub_id);
-            Account { name, hub_id, kind, credential }
+            Account { name, hub_id, kind, credential, policy }
         }
         CredentialConfig::PersonalAccessKey { key } => {
             let endpoint = AccessKeyEndpoint::new(
@@ -104,7 +107,7 @@ fn open_one(
             );
             let source = AccessKeySource::new(endpoint, read("key", key)?);
             let credential = surroundings.refreshing(&name, Box::new(source), None, hub_id);
-            Account { name, hub_id, kind, credential }
+            Account { name, hub_id, kind, credential, policy }
         }
         CredentialConfig::ClientCredentials { client_id, client_secret, scopes } => {
             let source = ClientCredentialsSource::new(
@@ -114,11 +117,12 @@ fn open_one(
                 scopes.clone(),
             );
             let credential = surroundings.refreshing(&name, Box::new(source), None, None);
-            Account { name, hub_id, kind: Kind::App, credential }
+            Account { name, hub_id, kind: Kind::App, credential, policy }
         }
         CredentialConfig::DeveloperApiKey { key } => {
             let kind = Kind::Developer { key: read("key", key)? };
-            Account { credential: Credential::none(name.clone()), name, hub_id, kind }
+            let credential = Credential::none(name.clone());
+            Account { name, hub_id, kind, credential, policy }
         }
     })
 }

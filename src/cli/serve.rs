@@ -43,7 +43,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
     let accounts = match args.sandbox {
-        true => demo_accounts(&surroundings),
+        true => demo_accounts(&config, &surroundings),
         false => Accounts::open(&config, &env, &surroundings).map_err(Failure::usage)?,
     };
     let shown = shown_addresses(&config.server.listen, &listeners);
@@ -115,7 +115,7 @@ fn surroundings(
 }
 
 /// The one account of `--sandbox`: an OAuth grant, so that refreshes can be watched.
-fn demo_accounts(surroundings: &Surroundings) -> Accounts {
+fn demo_accounts(config: &Config, surroundings: &Surroundings) -> Accounts {
     let name = AccountName::default_name();
     let grant = Grant {
         client_id: demo::CLIENT_ID.to_owned(),
@@ -124,7 +124,8 @@ fn demo_accounts(surroundings: &Surroundings) -> Accounts {
     };
     let hub_id = Some(demo::HUB_ID);
     let credential = surroundings.oauth(&name, grant, hub_id);
-    Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential }], None)
+    let policy = Arc::clone(&config.policy);
+    Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential, policy }], None)
 }
 
 fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: bool) {

@@ -2,13 +2,14 @@
 //! is the default.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::{ConfigError, Place, shown};
 use super::layers::Layer;
 use super::{AccountConfig, CredentialConfig, SecretRef};
 use crate::types::account::AccountName;
 
-/// What an account of one type has beside `type`; `hub_id` is free to any.
+/// What an account of one type has beside `type`; `hub_id` and `policy` are free to any.
 struct Type {
     name: &'static str,
     /// Keys that it must have.
@@ -89,7 +90,9 @@ fn account(
             refresh_token: settings.secret("refresh_token")?,
         },
     };
-    Ok(AccountConfig { hub_id: layer.take_number(&path("hub_id")), credential })
+    let hub_id = layer.take_number(&path("hub_id"));
+    let policy = super::policy::of_account(layer, name)?.map(Arc::new);
+    Ok(AccountConfig { hub_id, policy, credential })
 }
 
 fn refuse_foreign_keys(layer: &Layer, name: &AccountName, kind: &Type) -> Result<(), ConfigError> {

@@ -137,17 +137,26 @@ pub(super) fn settings(env: &Environment, base: Base<'_>) -> Result<Layer, Confi
 /// The key that a variable sets, and its path with the account's name where it has one.
 fn key_of(variable: &str) -> Result<Option<(&'static keys::Key, String)>, ConfigError> {
     let rest = variable.strip_prefix(PREFIX).unwrap_or_default();
-    let Some((name, leaf)) = rest.strip_prefix("ACCOUNTS__").and_then(|r| r.rsplit_once("__"))
-    else {
+    let Some(of_account) = rest.strip_prefix("ACCOUNTS__") else {
         let key =
-            KEYS.iter().find(|key| key.table() != "accounts.NAME" && key.variable("") == variable);
+            KEYS.iter().find(|key| key.of_account().is_none() && key.variable("") == variable);
         return Ok(key.map(|key| (key, key.path.to_owned())));
     };
-    let (name, lower_leaf) = (name.to_ascii_lowercase(), leaf.to_ascii_lowercase());
-    let key = keys::find(&["accounts", &name, &lower_leaf]);
-    let Some(key) = key.filter(|key| key.variable(&name) == variable) else { return Ok(None) };
+    // From the end, since an account's name can hold `__` as well.
+    let found = KEYS.iter().find_map(|key| {
+        let name = key.of_account()?.replace('.', "__").to_ascii_uppercase();
+        Some((key, of_account.strip_suffix(&name)?.strip_suffix("__")?))
+    });
+    let Some((key, name)) = found else { return Ok(None) };
+    let name = name.to_ascii_lowercase();
+    if key.variable(&name) != variable {
+        return Ok(None);
+    }
     match name.parse::<AccountName>() {
-        Ok(name) => Ok(Some((key, format!("accounts.{name}.{}", key.leaf())))),
+        Ok(name) => {
+            let below = key.of_account().unwrap_or_default();
+            Ok(Some((key, format!("accounts.{name}.{below}"))))
+        }
         Err(rule) => {
             let place = shown_variable(variable);
             Err(ConfigError::variable(&place, format!("it names no account: {rule}")))

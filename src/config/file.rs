@@ -140,6 +140,14 @@ impl Walk<'_> {
             };
             self.mistakes.push((at, problem + &keys::advice(path)));
         } else if let DeValue::Table(table) = value {
+            // Nothing is set by it, so that what it looks like it replaces would stay.
+            if table.is_empty() && matches!(path.as_slice(), ["accounts", _, "policy"]) {
+                let full = path.join(".");
+                let problem = format!(
+                    "`{full}` is empty: write `mode = \"read-write\"` into it to lift the policy of all accounts, or leave it out"
+                );
+                return self.mistakes.push((value_at, problem));
+            }
             self.table(table, path);
         } else {
             let full = path.join(".");

@@ -90,8 +90,14 @@ pub(super) const KEYS: &[Key] = &[
     key("oauth.token_url", Kind::Text, "\"https://api.hubapi.com/oauth/2026-03/token\""),
     key("oauth.refresh_ahead", time(0, 86_400), "\"5m\""),
     key("log.requests", Kind::Switch, "false"),
+    key("policy.mode", Kind::Text, "\"read-only\""),
+    key("policy.allow", Kind::List, "[\"GET /crm/v3/objects/**\"]"),
+    key("policy.deny", Kind::List, "[\"DELETE /**\"]"),
     key("accounts.NAME.type", Kind::Text, "\"oauth\""),
     key("accounts.NAME.hub_id", count(1, u64::MAX), "1234567"),
+    key("accounts.NAME.policy.mode", Kind::Text, "\"read-only\""),
+    key("accounts.NAME.policy.allow", Kind::List, "[\"GET /crm/v3/objects/**\"]"),
+    key("accounts.NAME.policy.deny", Kind::List, "[\"DELETE /**\"]"),
     key("accounts.NAME.client_id", Kind::Text, "\"6e7a3c21-0000-0000-0000-000000000000\""),
     key("accounts.NAME.client_secret", Kind::Secret, "{ env = \"ACME_CLIENT_SECRET\" }"),
     key("accounts.NAME.refresh_token", Kind::Secret, "{ file = \"acme.refresh\" }"),
@@ -109,6 +115,11 @@ impl Key {
     /// The path without its last part.
     pub(super) fn table(&self) -> &'static str {
         self.path.rsplit_once('.').map_or("", |(table, _)| table)
+    }
+
+    /// What follows the account's name in the path, if there is one.
+    pub(super) fn of_account(&self) -> Option<&'static str> {
+        self.path.strip_prefix("accounts.")?.strip_prefix(NAME)?.strip_prefix('.')
     }
 
     /// The environment variable that sets this key, for the account `name` where it has one.

@@ -42,7 +42,7 @@ impl Layer {
     /// Sets the key at `path`.
     pub(super) fn set(&mut self, path: &str, value: Value, place: Place) {
         if let Some((name, _)) =
-            path.strip_prefix("accounts.").and_then(|rest| rest.rsplit_once('.'))
+            path.strip_prefix("accounts.").and_then(|rest| rest.split_once('.'))
         {
             self.mention(name, &place);
         }

@@ -3,6 +3,7 @@
 mod environment;
 mod example;
 mod mistakes;
+mod policies;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,29 +9,29 @@ use std::rc::Rc;
 use http::Uri;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use hyper::body::{Body, Incoming};
 
 use super::Pipeline;
-use super::route::Destination;
 use crate::types::refusal::Refusal;
 use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
 use crate::upstream::{Outgoing, SendFailure, Sent};
 
-/// What is to be sent for `destination`. `unread` is true until the client has sent its whole body.
+/// What is to be sent to `target` for `account`. `unread` is true until the client has sent its whole body.
 pub fn outgoing(
     pipeline: &Pipeline,
     mut head: Parts,
     body: Incoming,
-    destination: Destination,
+    (account, target): (usize, PathAndQuery),
     unread: Rc<Cell<bool>>,
 ) -> Result<Outgoing, Refusal> {
-    let limits = body_limits(pipeline, destination.account);
+    let limits = body_limits(pipeline, account);
     check_announced_size(&head, limits.accept)?;
     let body = match body.is_end_stream() {
         true => RequestBody::empty(),
         false => RequestBody::streaming(body, limits, unread),
     };
-    head.uri = Uri::from(destination.target);
+    head.uri = Uri::from(target);
     Ok(Outgoing { head, body })
 }
 

@@ -12,8 +12,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use crate::accounts::{Account, Accounts, Kind, NotFound};
-use crate::types::path;
 use crate::types::refusal::Refusal;
+use crate::types::target::Target;
 
 use operation::Takes;
 
@@ -28,12 +28,12 @@ pub enum Route {
     Upstream(Destination),
 }
 
-/// An account and the target to send, query included.
+/// An account and the target to judge and to send, query included.
 #[derive(Debug)]
 pub struct Destination {
     /// The account's index in [`Accounts::all`].
     pub account: usize,
-    pub target: PathAndQuery,
+    pub target: Target,
 }
 
 /// Finds the route of a request that the gate has let in.
@@ -41,7 +41,8 @@ pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
     let whole = head.uri.path_and_query().cloned();
     let whole = whole.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let (named, target) = split_account(&whole)?;
-    if let Some(local) = local_path(target.path()) {
+    let target = Target::new(target);
+    if let Some(local) = local_path(&target) {
         return Ok(Route::Local(local));
     }
     let mut chosen = named.map(|name| find(accounts, name)).transpose()?;
@@ -52,7 +53,7 @@ pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
         }
         chosen = Some(account);
     }
-    let takes = operation::takes(&path::decoded_form(target.path()));
+    let takes = operation::takes(target.decoded());
     let account = chosen
         .or_else(|| accounts.only_developer().filter(|_| takes == Takes::DeveloperKey))
         .or(accounts.default_index())
@@ -112,17 +113,17 @@ fn header_text(value: &HeaderValue) -> Result<&str, Refusal> {
 }
 
 /// The decoded form of a path that is never forwarded, in whichever form it shows.
-fn local_path(raw: &str) -> Option<String> {
+fn local_path(target: &Target) -> Option<String> {
+    let (raw, decoded) = (target.path(), target.decoded());
     let is_local = |path: &[u8]| {
         path == b"/_proxy" || path.starts_with(b"/_proxy/") || path == b"/favicon.ico"
     };
-    let decoded = path::decoded_form(raw);
-    if !is_local(raw.as_bytes()) && !is_local(&decoded) {
+    if !is_local(raw.as_bytes()) && !is_local(decoded) {
         return None;
     }
     // The dashboard's own address ends in a slash, which the decoded form drops.
     let page = raw == "/_proxy/";
-    let text = String::from_utf8_lossy(&decoded).into_owned();
+    let text = String::from_utf8_lossy(decoded).into_owned();
     Some(if page { "/_proxy/".to_owned() } else { text })
 }
 

@@ -57,6 +57,18 @@ pub fn credential_prefix(decoded: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Whether a segment in its decoded form is a version of an API: `v3`, `2026-03`, `2026-09-beta`.
+/// Never told by a list, since new ones come twice a year.
+pub fn is_version(segment: &[u8]) -> bool {
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let dated = segment.strip_suffix(b"-beta").unwrap_or(segment);
+    let is_dated = match dated {
+        [b'2', b'0', decade, year, b'-', tens, month] => digits(&[*decade, *year, *tens, *month]),
+        _ => false,
+    };
+    is_dated || segment.strip_prefix(b"v").is_some_and(digits)
+}
+
 /// Bytes as percent-decoding leaves them; what is not a valid escape stays (RFC 3986, 2.1).
 pub fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {

@@ -26,6 +26,8 @@ pub enum Refusal {
     HostNotAllowed,
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
+    /// The account, what was asked, and which part of its policy denies it and where that is set.
+    PolicyDenied(AccountName, String),
     NotFound,
     /// What the path takes: the value of `Allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed {
@@ -68,6 +70,7 @@ impl Refusal {
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
             Self::CredentialPathBlocked => "credential-path-blocked",
+            Self::PolicyDenied(..) => "policy-denied",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::PayloadTooLarge(_) => "payload-too-large",
@@ -93,9 +96,10 @@ impl Refusal {
             | Self::UnknownAccount(_)
             | Self::AccountConflict(_)
             | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
-            Self::HostNotAllowed | Self::OriginNotAllowed(_) | Self::CredentialPathBlocked => {
-                StatusCode::FORBIDDEN
-            }
+            Self::HostNotAllowed
+            | Self::OriginNotAllowed(_)
+            | Self::CredentialPathBlocked
+            | Self::PolicyDenied(..) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -126,6 +130,7 @@ impl Refusal {
             Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy: {what}."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
+            Self::PolicyDenied(account, what) => format!("The policy of account {account} denies {what}."),
             Self::NotFound => "There is nothing at this local path of the proxy.".to_owned(),
             Self::MethodNotAllowed { .. } => "The proxy does not forward TRACE and CONNECT, and its local paths answer GET and HEAD only.".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body is larger than server.max_body_size ({limit} bytes)."),
@@ -187,6 +192,7 @@ mod tests {
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),
+            (Refusal::PolicyDenied(acme.clone(), String::new()), "policy-denied", 403, false),
             (Refusal::NotFound, "not-found", 404, false),
             (Refusal::MethodNotAllowed { allow: "GET" }, "method-not-allowed", 405, false),
             (Refusal::PayloadTooLarge(1), "payload-too-large", 413, false),

@@ -25,6 +25,7 @@ mod no_secret_leaks;
 mod outage;
 mod outbound_proxy;
 mod passing_through;
+mod policy;
 mod replay;
 mod replay_answers;
 mod replay_bodies;

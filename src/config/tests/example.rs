@@ -40,6 +40,7 @@ fn the_values_of_the_example_are_the_defaults() {
     assert_eq!(format!("{:?}", full.server), format!("{:?}", plain.server));
     assert_eq!(format!("{:?}", full.upstream), format!("{:?}", plain.upstream));
     assert_eq!(format!("{:?}", full.oauth), format!("{:?}", plain.oauth));
+    assert_eq!(format!("{:?}", full.policy), format!("{:?}", plain.policy));
     assert_eq!(format!("{:?}", full.log), format!("{:?}", plain.log));
 }
 

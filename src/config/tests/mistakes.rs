@@ -31,7 +31,7 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ("[log]\nweather = 1", "line 2: unknown key `log.weather`; `[log]` has requests"),
         (
             "weather = 1",
-            "; the top level has default_account, server, upstream, oauth, log, accounts",
+            "; the top level has default_account, server, upstream, oauth, log, policy, accounts",
         ),
         (
             "[accounts.b]\ntoke = 1",

@@ -3,6 +3,8 @@
 //! HubSpot's developer API keys and client-credentials tokens are good for a few operations each,
 //! and those are told by their path, whichever version it names and wherever.
 
+use crate::types::path::is_version;
+
 /// The credential that an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
@@ -50,7 +52,7 @@ const JOURNAL: &str = "webhooks-journal";
 /// What the operation at `path`, given in its decoded form, takes.
 pub fn takes(path: &[u8]) -> Takes {
     let Ok(path) = std::str::from_utf8(path) else { return Takes::Portal };
-    let parts = path.split('/').filter(|part| !part.is_empty() && !is_version(part));
+    let parts = path.split('/').filter(|part| !part.is_empty() && !is_version(part.as_bytes()));
     if parts.clone().next() == Some(JOURNAL) {
         return Takes::App;
     }
@@ -70,20 +72,6 @@ fn begins_with<'a>(parts: &mut impl Iterator<Item = &'a str>, rule: &[Part]) -> 
         (Some(part), Id) => part.bytes().all(|b| b.is_ascii_digit()),
         (None, _) => false,
     })
-}
-
-/// `v3`, `2026-03`, `2026-09-beta`: never a list, since new ones come twice a year.
-fn is_version(part: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let dated = part.strip_suffix("-beta").unwrap_or(part);
-    let is_dated = dated.split_once('-').is_some_and(|(year, month)| {
-        year.len() == 4
-            && year.starts_with("20")
-            && month.len() == 2
-            && digits(year)
-            && digits(month)
-    });
-    is_dated || part.strip_prefix('v').is_some_and(digits)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::types::secret::Secret;
 fn account(name: &str, kind: Kind) -> Account {
     let name: AccountName = name.parse().unwrap();
     let credential = Credential::none(name.clone());
-    Account { name, hub_id: None, kind, credential }
+    Account { name, hub_id: None, kind, credential, policy: Arc::default() }
 }
 
 fn developer(name: &str) -> Account {
@@ -22,7 +22,8 @@ fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
     let account = |(name, hub_id): &(&str, Option<u64>)| {
         let name: AccountName = name.parse().unwrap();
         let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()));
-        Account { name, hub_id: *hub_id, kind: Kind::Portal, credential: Arc::clone(&credential) }
+        let (hub_id, kind) = (*hub_id, Kind::Portal);
+        Account { name, hub_id, kind, credential, policy: Arc::default() }
     };
     let default = default.map(|name| name.parse::<AccountName>().unwrap());
     Accounts::new(named.iter().map(account).collect(), default.as_ref())
@@ -36,7 +37,9 @@ fn route(accounts: &Accounts, target: &str, header: &[&str]) -> Result<String, &
     let mut head = request.body(()).unwrap().into_parts().0;
     match choose(&mut head, accounts) {
         Ok(Route::Local(path)) => Ok(format!("local {path}")),
-        Ok(Route::Upstream(to)) => Ok(format!("{} {}", accounts.all()[to.account].name, to.target)),
+        Ok(Route::Upstream(to)) => {
+            Ok(format!("{} {}", accounts.all()[to.account].name, to.target.into_sent()))
+        }
         Err(refusal) => Err(refusal.code()),
     }
 }

@@ -5,6 +5,7 @@
 //! them meaning. It opens no socket and reads no secret: a [`SecretRef`] says where one is.
 
 mod accounts;
+mod allowed;
 mod duration;
 mod env;
 mod error;
@@ -82,6 +83,8 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub listen: Vec<Listen>,
+    /// Origins of the web pages that may call.
+    pub allowed_origins: Vec<Origin>,
     /// Data-plane runtimes, at least 1.
     pub threads: usize,
     pub max_connections: usize,
@@ -220,10 +223,16 @@ fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
             .map_err(|what| ConfigError::at(&place, listen_problem(&place, &what)))?,
         None => vec![Listen::Localhost(8787)],
     };
+    let allowed_origins = match layer.take_list("server.allowed_origins") {
+        Some((entries, place)) => allowed::origins(&entries)
+            .map_err(|what| ConfigError::at(&place, format!("`server.allowed_origins`: {what}")))?,
+        None => Vec::new(),
+    };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = Duration::from_secs;
     Ok(ServerConfig {
         listen,
+        allowed_origins,
         threads: layer.take_usize("server.threads").unwrap_or_else(cores),
         max_connections: layer.take_usize("server.max_connections").unwrap_or(4096),
         header_timeout: layer.take_time("server.header_timeout").unwrap_or(seconds(10)),

@@ -38,14 +38,16 @@ use crate::upstream::{Sent, Upstream};
 use exchange::{Activity, Exchange};
 use forward::peeked::Peeked;
 use forward::unauthorized::{self, Replay};
+use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
 use response::body::ResponseBody;
 use route::{Destination, Route};
 
 /// What of the configuration the stages need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub head_limits: HeadLimits,
+    pub allowed: Arc<Allowed>,
     /// Bytes; `None` is no limit.
     pub max_body_size: Option<u64>,
     /// Bytes of a request body kept for a second attempt.
@@ -74,9 +76,10 @@ pub struct Pipeline {
 }
 
 /// What the form of the answer depends on.
-#[derive(Clone, Copy)]
 struct Client {
     is_browser: bool,
+    /// The allowed origin of the page behind the request.
+    origin: Option<HeaderValue>,
     speaks_http2: bool,
     /// Its connection is one too many.
     overloads: bool,
@@ -121,6 +124,7 @@ impl Pipeline {
         }
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
+            origin: self.settings.allowed.origin_of(&head.headers).cloned(),
             speaks_http2: head.version >= Version::HTTP_2,
             overloads: entrance.overloaded,
         };
@@ -157,7 +161,11 @@ impl Pipeline {
         exchange: &mut Exchange,
         served_account: &mut Option<usize>,
     ) -> Result<Answer, Refusal> {
-        gate::admit(&head, entrance, self.settings.head_limits)?;
+        let Settings { head_limits, allowed, .. } = &self.settings;
+        gate::admit(&head, entrance, *head_limits, allowed)?;
+        if let Some(answer) = response::cors::preflight(&head, allowed) {
+            return Ok(Answer::Own(answer));
+        }
         let Destination { account, target } = match route::choose(&mut head, &self.accounts)? {
             Route::Upstream(destination) => destination,
             Route::Local(path) => return self.local.answer(&head.method, &path).map(Answer::Own),
@@ -238,6 +246,13 @@ impl Pipeline {
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);
+        }
+        if client.origin.is_some() || client.is_browser && !self.settings.allowed.origins.is_empty()
+        {
+            response::cors::vary_by_origin(headers);
+        }
+        if let Some(origin) = client.origin {
+            response::cors::mark(headers, origin);
         }
         // Answered before the client has sent everything: what follows is read and dropped, and a
         // further request on this connection could not be found behind it.

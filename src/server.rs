@@ -23,6 +23,7 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::pipeline::Settings;
 use crate::pipeline::gate::HeadLimits;
+use crate::pipeline::gate::allowed::Allowed;
 use crate::types::clock::SharedClock;
 use crate::upstream::connect::Connector;
 use crate::upstream::outbound_proxy::OutboundProxy;
@@ -131,11 +132,18 @@ fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
+        allowed: Arc::new(allowed(config)),
         max_body_size: server.max_body_size,
         replay_buffer: config.upstream.replay_buffer,
         response_header: server.response_header,
         log_requests: config.log.requests,
     }
+}
+
+fn allowed(config: &Config) -> Allowed {
+    let origins = config.server.allowed_origins.iter();
+    // A parsed origin is visible ASCII: none is left out.
+    Allowed { origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect() }
 }
 
 fn limits(config: &Config) -> Limits {

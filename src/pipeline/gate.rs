@@ -3,6 +3,7 @@
 //! Checks in the order of the design: limits, `Host`, browser, target. It looks at the head alone
 //! and changes nothing; it knows no accounts.
 
+pub mod allowed;
 pub mod browser;
 mod host;
 
@@ -12,6 +13,7 @@ use http::{Method, Version};
 
 use crate::types::path;
 use crate::types::refusal::Refusal;
+use allowed::Allowed;
 
 /// Where a request came in: what its `Host` has to match.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +37,18 @@ pub struct HeadLimits {
 const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Whether the request may go on; says why not otherwise.
-pub fn admit(head: &Parts, entrance: Entrance, limits: HeadLimits) -> Result<(), Refusal> {
+pub fn admit(
+    head: &Parts,
+    entrance: Entrance,
+    limits: HeadLimits,
+    allowed: &Allowed,
+) -> Result<(), Refusal> {
     if entrance.overloaded {
         return Err(Refusal::Overloaded);
     }
     check_size(head, limits)?;
     host::check(head, entrance)?;
-    browser::check(head, entrance)?;
+    browser::check(head, entrance, allowed)?;
     check_framing(head)?;
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(Refusal::MethodNotAllowed { allow: FORWARDED });

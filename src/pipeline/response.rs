@@ -1,6 +1,7 @@
 //! Last stage: the answer's headers, and whose answer it is.
 
 pub mod body;
+pub mod cors;
 pub mod refusal;
 
 use bytes::Bytes;

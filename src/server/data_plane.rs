@@ -69,7 +69,7 @@ async fn serve(
     let local = Box::new(Admin::new(Arc::clone(&plan.accounts)));
     let accounts = Arc::clone(&plan.accounts);
     let clock = Arc::clone(&plan.clock);
-    let pipeline = Pipeline::new(plan.settings, accounts, upstream, local, clock);
+    let pipeline = Pipeline::new(plan.settings.clone(), accounts, upstream, local, clock);
     let connections = Connections::new(pipeline, plan.limits, balance.clone());
     let mut accepting = Vec::new();
     for listener in listeners {

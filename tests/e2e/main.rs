@@ -21,6 +21,7 @@ mod http2_upstream;
 mod hygiene;
 mod lifecycle;
 mod no_secret_leaks;
+mod origins;
 mod outbound_proxy;
 mod passing_through;
 mod replay;

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::types::account::AccountName;
+use crate::types::local_name::LocalName;
 use crate::types::origin::Origin;
 use layers::{Layer, Value};
 
@@ -83,6 +84,8 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub listen: Vec<Listen>,
+    /// Names in `Host` beside the usual ones.
+    pub allowed_hosts: Vec<LocalName>,
     /// Origins of the web pages that may call.
     pub allowed_origins: Vec<Origin>,
     /// Data-plane runtimes, at least 1.
@@ -223,16 +226,14 @@ fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
             .map_err(|what| ConfigError::at(&place, listen_problem(&place, &what)))?,
         None => vec![Listen::Localhost(8787)],
     };
-    let allowed_origins = match layer.take_list("server.allowed_origins") {
-        Some((entries, place)) => allowed::origins(&entries)
-            .map_err(|what| ConfigError::at(&place, format!("`server.allowed_origins`: {what}")))?,
-        None => Vec::new(),
-    };
+    let allowed_hosts = layer.parse_list("server.allowed_hosts", allowed::hosts)?;
+    let allowed_origins = layer.parse_list("server.allowed_origins", allowed::origins)?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = Duration::from_secs;
     Ok(ServerConfig {
         listen,
-        allowed_origins,
+        allowed_hosts: allowed_hosts.unwrap_or_default(),
+        allowed_origins: allowed_origins.unwrap_or_default(),
         threads: layer.take_usize("server.threads").unwrap_or_else(cores),
         max_connections: layer.take_usize("server.max_connections").unwrap_or(4096),
         header_timeout: layer.take_time("server.header_timeout").unwrap_or(seconds(10)),

@@ -143,7 +143,10 @@ fn settings(config: &Config) -> Settings {
 fn allowed(config: &Config) -> Allowed {
     let origins = config.server.allowed_origins.iter();
     // A parsed origin is visible ASCII: none is left out.
-    Allowed { origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect() }
+    Allowed {
+        hosts: config.server.allowed_hosts.clone(),
+        origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect(),
+    }
 }
 
 fn limits(config: &Config) -> Limits {

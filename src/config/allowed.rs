@@ -1,9 +1,27 @@
-//! `server.allowed_origins`: whose requests pass the gate beside those of local programs.
+//! `server.allowed_hosts` and `server.allowed_origins`: what passes the gate beside requests of
+//! local programs to the proxy's own names.
 
 use super::error::shown;
+use crate::types::local_name::{InvalidLocalName, LocalName};
 use crate::types::origin::{InvalidOrigin, Origin};
 
 const ORIGIN: &str = "write an origin such as `http://localhost:3000` or `https://app.example`";
+
+const HOST: &str = "write a name such as `hubspot.localhost`, with the port if it is not the one that the proxy listens on";
+
+/// Entries of `server.allowed_hosts`; the error is what is wrong with which.
+pub(super) fn hosts(entries: &[String]) -> Result<Vec<LocalName>, String> {
+    entries.iter().map(|entry| host(entry)).collect()
+}
+
+fn host(entry: &str) -> Result<LocalName, String> {
+    let name = shown(entry, "an entry");
+    entry.parse().map_err(|what| match what {
+        InvalidLocalName::NotAHost => format!("{name} is not a host: {HOST}"),
+        // Whoever owns such a name can let it point here, and have a page call by it.
+        InvalidLocalName::NotLocal => format!("{name} is not a name of this machine alone, and so needs client keys, which this version does not have: {HOST}"),
+    })
+}
 
 /// Entries of `server.allowed_origins`; the error is what is wrong with which.
 pub(super) fn origins(entries: &[String]) -> Result<Vec<Origin>, String> {
@@ -37,7 +55,22 @@ fn origin(entry: &str) -> Result<Origin, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::origins;
+    use super::{hosts, origins};
+
+    #[test]
+    fn a_host_that_is_not_loopback_by_nature_needs_client_keys() {
+        for (entry, expected) in [
+            ("proxy.example", "`proxy.example` is not a name of this machine alone"),
+            ("host.docker.internal:8787", "needs client keys, which this version does not have"),
+            ("192.168.0.1", "needs client keys"),
+            ("*.localhost", "`*.localhost` is not a host: write a name such as"),
+            ("http://hubspot.localhost", "is not a host"),
+            ("", "is not a host"),
+        ] {
+            let error = hosts(&[entry.to_owned()]).unwrap_err();
+            assert!(error.contains(expected), "{entry}: {error}");
+        }
+    }
 
     #[test]
     fn an_origin_is_compared_as_browsers_write_it() {

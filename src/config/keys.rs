@@ -71,6 +71,7 @@ const fn count(min: u64, max: u64) -> Kind {
 pub(super) const KEYS: &[Key] = &[
     key("default_account", Kind::Text, "\"acme\""),
     key("server.listen", Kind::List, "[\"localhost:8787\"]"),
+    key("server.allowed_hosts", Kind::List, "[\"hubspot.localhost\"]"),
     key("server.allowed_origins", Kind::List, "[\"http://localhost:3000\"]"),
     key("server.threads", count(1, 1024), "2"),
     key("server.max_connections", count(1, 1_000_000), "4096"),

@@ -47,7 +47,7 @@ pub fn admit(
         return Err(Refusal::Overloaded);
     }
     check_size(head, limits)?;
-    host::check(head, entrance)?;
+    host::check(head, entrance, allowed)?;
     browser::check(head, entrance, allowed)?;
     check_framing(head)?;
     if matches!(head.method, Method::TRACE | Method::CONNECT) {

@@ -123,7 +123,7 @@ impl Refusal {
             Self::UnknownAccount(None) => "The request names an account by something that is neither an account's name nor a Hub ID of one.".to_owned(),
             Self::AccountConflict(what) => format!("The account of this request is not clear: {what}."),
             Self::CredentialKind(account, serves) => format!("Account {account} serves {serves} only: name another account for this operation."),
-            Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on.".to_owned(),
+            Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on, or one of server.allowed_hosts.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy, but for those of server.allowed_origins: {what}."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
             Self::NotFound => "There is nothing at this local path of the proxy.".to_owned(),

@@ -15,6 +15,7 @@ mod accounts;
 mod early_answers;
 mod garbage;
 mod gate;
+mod hosts;
 mod http2_clients;
 mod http2_messages;
 mod http2_upstream;

@@ -2,9 +2,13 @@
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 
-/// `server.allowed_origins`.
+use crate::types::local_name::LocalName;
+
+/// `server.allowed_hosts` and `server.allowed_origins`.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
+    /// Names in `Host` beside the usual ones.
+    pub hosts: Vec<LocalName>,
     /// Origins as browsers write them, so that bytes can be compared.
     pub origins: Vec<HeaderValue>,
 }

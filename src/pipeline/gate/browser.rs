@@ -33,13 +33,13 @@ pub fn check(head: &Parts, entrance: Entrance, allowed: &Allowed) -> Result<(), 
         }
     }
     for origin in headers.get_all(ORIGIN) {
-        if !(invited || local && is_own_origin(origin.as_bytes(), entrance)) {
+        if !(invited || local && is_own_origin(origin.as_bytes(), head, entrance, allowed)) {
             return Err(Refusal::OriginNotAllowed("the Origin header names a page"));
         }
     }
     for referer in headers.get_all(REFERER) {
         let origin = origin_of(referer.as_bytes());
-        if !(is_own_origin(origin, entrance) || allowed.has_origin(origin)) {
+        if !(is_own_origin(origin, head, entrance, allowed) || allowed.has_origin(origin)) {
             return Err(Refusal::OriginNotAllowed("the Referer header names another origin"));
         }
     }
@@ -67,8 +67,9 @@ fn check_site(site: &HeaderValue, method: &Method, local: bool) -> Result<(), Re
 }
 
 /// Compared with the names of this listener, never with the request's own `Host` alone.
-fn is_own_origin(origin: &[u8], entrance: Entrance) -> bool {
-    origin.strip_prefix(b"http://").is_some_and(|authority| host::names(authority, entrance))
+fn is_own_origin(origin: &[u8], head: &Parts, entrance: Entrance, allowed: &Allowed) -> bool {
+    let authority = origin.strip_prefix(b"http://");
+    authority.is_some_and(|authority| host::is_own(authority, head, entrance, allowed))
 }
 
 fn origin_of(url: &[u8]) -> &[u8] {
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn a_page_of_an_allowed_origin_is_served_and_what_looks_like_it_is_not() {
         let origins = ["http://localhost:3000", "https://app.example"];
-        let allowed = Allowed { origins: origins.map(|o| o.parse().unwrap()).to_vec() };
+        let origins = origins.map(|o| o.parse().unwrap()).to_vec();
+        let allowed = Allowed { origins, ..Allowed::default() };
         assert_served(
             &allowed,
             &[

@@ -86,7 +86,7 @@ mod tests {
     const APP: &str = "https://app.example";
 
     fn allowed() -> Allowed {
-        Allowed { origins: vec![APP.parse().unwrap()] }
+        Allowed { origins: vec![APP.parse().unwrap()], ..Allowed::default() }
     }
 
     #[test]

@@ -134,6 +134,8 @@ pub struct LogConfig {
 #[derive(Debug)]
 pub struct AccountConfig {
     pub hub_id: Option<u64>,
+    /// Addresses that serve this account only.
+    pub listen: Vec<Listen>,
     pub credential: CredentialConfig,
 }
 
@@ -185,6 +187,7 @@ fn from_flags(flags: &Flags) -> Layer {
 }
 
 fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
+    let server = server(&mut layer)?;
     let mut accounts = BTreeMap::new();
     let default_account;
     if sandbox {
@@ -194,14 +197,13 @@ fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
         layer.take("upstream.url");
         layer.take("oauth.token_url");
     } else {
-        accounts = accounts::build(&mut layer)?;
+        accounts = accounts::build(&mut layer, &server.listen)?;
         if accounts.is_empty() {
             return Err(ConfigError::NoAccount);
         }
         let chosen = layer.take_text("default_account");
         default_account = accounts::default_account(chosen, &accounts)?;
     }
-    let server = server(&mut layer)?;
     let (upstream, oauth) = upstream::build(&mut layer)?;
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };
     debug_assert_eq!(layer.rest().next().map(|(path, _)| path), None, "a key that does nothing");

@@ -166,10 +166,13 @@ impl Pipeline {
         if let Some(answer) = response::cors::preflight(&head, allowed) {
             return Ok(Answer::Own(answer));
         }
-        let Destination { account, target } = match route::choose(&mut head, &self.accounts)? {
-            Route::Upstream(destination) => destination,
-            Route::Local(path) => return self.local.answer(&head.method, &path).map(Answer::Own),
-        };
+        let Destination { account, target } =
+            match route::choose(&mut head, &self.accounts, entrance.account)? {
+                Route::Upstream(destination) => destination,
+                Route::Local(path) => {
+                    return self.local.answer(&head.method, &path).map(Answer::Own);
+                }
+            };
         *served_account = Some(account);
         exchange.serves(&self.accounts.all()[account].name);
         policy::check(&head.method, target.path())?;

@@ -94,6 +94,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.requests", Kind::Switch, "false"),
     key("accounts.NAME.type", Kind::Text, "\"oauth\""),
     key("accounts.NAME.hub_id", count(1, u64::MAX), "1234567"),
+    key("accounts.NAME.listen", Kind::List, "[\"localhost:8788\"]"),
     key("accounts.NAME.client_id", Kind::Text, "\"6e7a3c21-0000-0000-0000-000000000000\""),
     key("accounts.NAME.client_secret", Kind::Secret, "{ env = \"ACME_CLIENT_SECRET\" }"),
     key("accounts.NAME.refresh_token", Kind::Secret, "{ file = \"acme.refresh\" }"),

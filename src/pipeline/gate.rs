@@ -15,13 +15,22 @@ use crate::types::path;
 use crate::types::refusal::Refusal;
 use allowed::Allowed;
 
-/// Where a request came in: what its `Host` has to match.
+/// Where a request came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Entrance {
     /// The port that the listener is bound to.
     pub port: u16,
+    /// The index of the only account that this listener serves.
+    pub account: Option<usize>,
     /// The limit of connections is passed: requests are answered, not served.
     pub overloaded: bool,
+}
+
+impl Entrance {
+    /// At a listener on `port` that serves any account.
+    pub fn at(port: u16) -> Self {
+        Self { port, account: None, overloaded: false }
+    }
 }
 
 /// Limits on a request's head.

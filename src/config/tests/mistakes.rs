@@ -21,10 +21,10 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ),
         ("[sever]\nlisten = 1", "line 1: unknown key `sever`; did you mean `server`?"),
         ("server.lisen = 1", "line 1: unknown key `server.lisen`; did you mean `server.listen`?"),
-        ("listen = 1", "line 1: unknown key `listen`; it belongs in `[server]`"),
+        ("listen = 1", "line 1: unknown key `listen`; did you mean `server.listen`?"),
         (
             "[upstream]\nlisten = 1",
-            "line 2: unknown key `upstream.listen`; it belongs in `[server]`",
+            "line 2: unknown key `upstream.listen`; did you mean `server.listen`?",
         ),
         ("[log]\ndefault_account = 1", "it belongs at the top of the file, before the first table"),
         ("client_id = 1", "it belongs in `[accounts.NAME]`"),

@@ -94,7 +94,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false }, allowed).is_ok();
+            let seen = check(&head, Entrance::at(1), allowed).is_ok();
             assert_eq!(seen, *expected, "{method} {path} {lines:?}");
         }
     }

@@ -113,7 +113,7 @@ mod tests {
             ("localhost:8787", true),
             ("localhost:9000", false),
         ] {
-            let entrance = Entrance { port: 8787, overloaded: false };
+            let entrance = Entrance::at(8787);
             assert_eq!(names(authority.as_bytes(), entrance, &allowed), expected, "{authority}");
         }
     }
@@ -129,7 +129,7 @@ mod tests {
             ("evil.example", "evil.example", false),
         ] {
             let head = Request::get("/a").header("host", host).body(()).unwrap().into_parts().0;
-            let entrance = Entrance { port: 8787, overloaded: false };
+            let entrance = Entrance::at(8787);
             let seen = is_own(page.as_bytes(), &head, entrance, &allowed);
             assert_eq!(seen, expected, "{host} {page}");
         }
@@ -162,11 +162,7 @@ mod tests {
         ];
         for (authority, port, expected) in cases {
             assert_eq!(
-                names(
-                    authority.as_bytes(),
-                    Entrance { port, overloaded: false },
-                    &Allowed::default()
-                ),
+                names(authority.as_bytes(), Entrance::at(port), &Allowed::default()),
                 expected,
                 "{authority}"
             );
@@ -193,7 +189,7 @@ mod tests {
                 request = request.header("host", *host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false }, &Allowed::default())
+            let seen = check(&head, Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {hosts:?}");
@@ -214,7 +210,7 @@ mod tests {
                 request = request.header("host", host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false }, &Allowed::default())
+            let seen = check(&head, Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {host:?}");

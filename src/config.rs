@@ -115,6 +115,8 @@ pub struct UpstreamConfig {
     pub response_timeout: Duration,
     /// Bytes of a request body kept for the replay after a 401.
     pub replay_buffer: usize,
+    /// Whether links of HubSpot to itself become the proxy's.
+    pub rewrite_links: bool,
 }
 
 /// `[oauth]`.

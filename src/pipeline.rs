@@ -41,6 +41,7 @@ use forward::unauthorized::{self, Replay};
 use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
 use response::body::ResponseBody;
+use response::links::{self, Links};
 use route::{Destination, Route};
 
 /// What of the configuration the stages need.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub max_body_size: Option<u64>,
     /// Bytes of a request body kept for a second attempt.
     pub replay_buffer: usize,
+    /// Whether links of HubSpot to itself become the proxy's.
+    pub rewrite_links: bool,
     /// Whether answers carry `X-HubSpot-Proxy`.
     pub response_header: bool,
     /// Whether each request is logged.
@@ -131,7 +134,15 @@ impl Pipeline {
         async move {
             let mut account = None;
             let outcome = {
-                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
+                let serving = pin!(async {
+                    let links = self.settings.rewrite_links.then(|| Links::of(&head));
+                    let serving = self.serve(entrance, head, body, &mut exchange, &mut account);
+                    let answer = serving.await?;
+                    Ok(match links {
+                        Some(links) => Box::pin(links.rewrite(answer)).await,
+                        None => answer,
+                    })
+                });
                 without_panic(serving).await
             };
             let answer = outcome.unwrap_or_else(|refusal| {
@@ -177,6 +188,9 @@ impl Pipeline {
         exchange.serves(&self.accounts.all()[account].name);
         policy::check(&head.method, target.path())?;
         authorize::clean_headers(&mut head.headers);
+        if self.settings.rewrite_links {
+            links::ask_for_readable(&mut head.headers);
+        }
         let target = authorize::clean_target(target);
         let target = match &self.accounts.all()[account].kind {
             Kind::Developer { key } => authorize::with_developer_key(target, key)?,

@@ -149,6 +149,7 @@ fn settings(config: &Config) -> Settings {
         allowed: Arc::new(allowed(config)),
         max_body_size: server.max_body_size,
         replay_buffer: config.upstream.replay_buffer,
+        rewrite_links: config.upstream.rewrite_links,
         response_header: server.response_header,
         log_requests: config.log.requests,
     }

@@ -89,6 +89,7 @@ pub(super) const KEYS: &[Key] = &[
     key("upstream.connect_timeout", time(100, 300), "\"10s\""),
     key("upstream.response_timeout", time(100, 3_600), "\"120s\""),
     key("upstream.replay_buffer", Kind::Size { min: 0, max: 64 * MIB }, "\"256KiB\""),
+    key("upstream.rewrite_links", Kind::Switch, "false"),
     key("oauth.token_url", Kind::Text, "\"https://api.hubapi.com/oauth/2026-03/token\""),
     key("oauth.refresh_ahead", time(0, 86_400), "\"5m\""),
     key("log.requests", Kind::Switch, "false"),

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod cors;
+pub mod links;
 pub mod refusal;
 
 use bytes::Bytes;

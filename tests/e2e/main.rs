@@ -21,6 +21,7 @@ mod http2_messages;
 mod http2_upstream;
 mod hygiene;
 mod lifecycle;
+mod links;
 mod listeners;
 mod no_secret_leaks;
 mod origins;

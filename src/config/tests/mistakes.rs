@@ -59,6 +59,14 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ("[server]\nlisten = [1]", "must be a list of texts"),
         ("[server]\nlisten = []", "line 2: `server.listen`: the list is empty"),
         (
+            "[server]\nallowed_origins = [\"*\"]",
+            "line 2: `server.allowed_origins`: a `*` would let",
+        ),
+        (
+            "[server]\nallowed_hosts = [\"a.b\"]",
+            "line 2: `server.allowed_hosts`: `a.b` is not a name",
+        ),
+        (
             "[server]\nlisten = [\"8787\"]",
             "`server.listen`: `8787` names no host: write `localhost:8787`",
         ),
@@ -146,6 +154,14 @@ fn each_mistake_in_an_account_names_account_and_key() {
         (
             "type = \"access_token\"\nhub_id = \"5\"",
             "must be a whole number from 1, such as `hub_id = 1234567`",
+        ),
+        (
+            "type = \"access_token\"\ntoken = { env = \"T\" }\nlisten = [\"[::1]:8787\"]",
+            "line 4: `accounts.a.listen`: `[::1]:8787` is the same address as `localhost:8787` of",
+        ),
+        (
+            "type = \"access_token\"\ntoken = { env = \"T\" }\nlisten = [\"0.0.0.0:1\"]",
+            "`accounts.a.listen`: `0.0.0.0:1` is not a loopback address",
         ),
         ("type = \"access_token\"\nhub_id = 0", "must be a whole number from 1"),
         (

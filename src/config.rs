@@ -5,6 +5,7 @@
 //! them meaning. It opens no socket and reads no secret: a [`SecretRef`] says where one is.
 
 mod accounts;
+mod allowed;
 mod duration;
 mod env;
 mod error;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::account::AccountName;
+use crate::types::local_name::LocalName;
 use crate::types::origin::Origin;
 use crate::types::policy::Policy;
 use layers::{Layer, Value};
@@ -87,6 +89,10 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub listen: Vec<Listen>,
+    /// Names in `Host` beside the usual ones.
+    pub allowed_hosts: Vec<LocalName>,
+    /// Origins of the web pages that may call.
+    pub allowed_origins: Vec<Origin>,
     /// Data-plane runtimes, at least 1.
     pub threads: usize,
     pub max_connections: usize,
@@ -114,6 +120,8 @@ pub struct UpstreamConfig {
     pub response_timeout: Duration,
     /// Bytes of a request body kept for the replay after a 401.
     pub replay_buffer: usize,
+    /// Whether links of HubSpot to itself become the proxy's.
+    pub rewrite_links: bool,
 }
 
 /// `[oauth]`.
@@ -135,6 +143,8 @@ pub struct AccountConfig {
     pub hub_id: Option<u64>,
     /// Replaces the one of all accounts.
     pub policy: Option<Arc<Policy>>,
+    /// Addresses that serve this account only.
+    pub listen: Vec<Listen>,
     pub credential: CredentialConfig,
 }
 
@@ -186,6 +196,7 @@ fn from_flags(flags: &Flags) -> Layer {
 }
 
 fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
+    let server = server(&mut layer)?;
     let mut accounts = BTreeMap::new();
     let default_account;
     if sandbox {
@@ -195,14 +206,13 @@ fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
         layer.take("upstream.url");
         layer.take("oauth.token_url");
     } else {
-        accounts = accounts::build(&mut layer)?;
+        accounts = accounts::build(&mut layer, &server.listen)?;
         if accounts.is_empty() {
             return Err(ConfigError::NoAccount);
         }
         let chosen = layer.take_text("default_account");
         default_account = accounts::default_account(chosen, &accounts)?;
     }
-    let server = server(&mut layer)?;
     let (upstream, oauth) = upstream::build(&mut layer)?;
     let policy = Arc::new(policy::global(&mut layer)?);
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };
@@ -228,10 +238,14 @@ fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
             .map_err(|what| ConfigError::at(&place, listen_problem(&place, &what)))?,
         None => vec![Listen::Localhost(8787)],
     };
+    let allowed_hosts = layer.parse_list("server.allowed_hosts", allowed::hosts)?;
+    let allowed_origins = layer.parse_list("server.allowed_origins", allowed::origins)?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = Duration::from_secs;
     Ok(ServerConfig {
         listen,
+        allowed_hosts: allowed_hosts.unwrap_or_default(),
+        allowed_origins: allowed_origins.unwrap_or_default(),
         threads: layer.take_usize("server.threads").unwrap_or_else(cores),
         max_connections: layer.take_usize("server.max_connections").unwrap_or(4096),
         header_timeout: layer.take_time("server.header_timeout").unwrap_or(seconds(10)),

@@ -38,18 +38,23 @@ use crate::upstream::{Sent, Upstream, is_safe};
 use exchange::{Activity, Exchange};
 use forward::peeked::Peeked;
 use forward::unauthorized::{self, Replay};
+use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
 use response::body::ResponseBody;
+use response::links::{self, Links};
 use route::{Destination, Route};
 
 /// What of the configuration the stages need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub head_limits: HeadLimits,
+    pub allowed: Arc<Allowed>,
     /// Bytes; `None` is no limit.
     pub max_body_size: Option<u64>,
     /// Bytes of a request body kept for a second attempt.
     pub replay_buffer: usize,
+    /// Whether links of HubSpot to itself become the proxy's.
+    pub rewrite_links: bool,
     /// Whether answers carry `X-HubSpot-Proxy`.
     pub response_header: bool,
     /// Whether each request is logged.
@@ -74,9 +79,10 @@ pub struct Pipeline {
 }
 
 /// What the form of the answer depends on.
-#[derive(Clone, Copy)]
 struct Client {
     is_browser: bool,
+    /// The allowed origin of the page behind the request.
+    origin: Option<HeaderValue>,
     speaks_http2: bool,
     asks_for_head: bool,
     /// Its connection is one too many.
@@ -122,6 +128,7 @@ impl Pipeline {
         }
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
+            origin: self.settings.allowed.origin_of(&head.headers).cloned(),
             speaks_http2: head.version >= Version::HTTP_2,
             asks_for_head: head.method == Method::HEAD,
             overloads: entrance.overloaded,
@@ -129,7 +136,15 @@ impl Pipeline {
         async move {
             let mut account = None;
             let outcome = {
-                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
+                let serving = pin!(async {
+                    let links = self.settings.rewrite_links.then(|| Links::of(&head));
+                    let serving = self.serve(entrance, head, body, &mut exchange, &mut account);
+                    let answer = serving.await?;
+                    Ok(match links {
+                        Some(links) => Box::pin(links.rewrite(answer)).await,
+                        None => answer,
+                    })
+                });
                 without_panic(serving).await
             };
             let answer = outcome.unwrap_or_else(|refusal| {
@@ -165,15 +180,25 @@ impl Pipeline {
         exchange: &mut Exchange,
         served_account: &mut Option<usize>,
     ) -> Result<Answer, Refusal> {
-        gate::admit(&head, entrance, self.settings.head_limits)?;
-        let Destination { account, target } = match route::choose(&mut head, &self.accounts)? {
-            Route::Upstream(destination) => destination,
-            Route::Local(path) => return self.local.answer(&head.method, &path).map(Answer::Own),
-        };
+        let Settings { head_limits, allowed, .. } = &self.settings;
+        gate::admit(&head, entrance, *head_limits, allowed)?;
+        if let Some(answer) = response::cors::preflight(&head, allowed) {
+            return Ok(Answer::Own(answer));
+        }
+        let Destination { account, target } =
+            match route::choose(&mut head, &self.accounts, entrance.account)? {
+                Route::Upstream(destination) => destination,
+                Route::Local(path) => {
+                    return self.local.answer(&head.method, &path).map(Answer::Own);
+                }
+            };
         *served_account = Some(account);
         exchange.serves(&self.accounts.all()[account].name);
         policy::check(&head.method, &target, &self.accounts.all()[account])?;
         authorize::clean_headers(&mut head.headers);
+        if self.settings.rewrite_links {
+            links::ask_for_readable(&mut head.headers);
+        }
         let target = authorize::clean_target(target.into_sent());
         let target = match &self.accounts.all()[account].kind {
             Kind::Developer { key } => authorize::with_developer_key(target, key)?,
@@ -251,6 +276,13 @@ impl Pipeline {
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);
+        }
+        if client.origin.is_some() || client.is_browser && !self.settings.allowed.origins.is_empty()
+        {
+            response::cors::vary_by_origin(headers);
+        }
+        if let Some(origin) = client.origin {
+            response::cors::mark(headers, origin);
         }
         // Answered before the client has sent everything: what follows is read and dropped, and a
         // further request on this connection could not be found behind it.

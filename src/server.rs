@@ -23,13 +23,15 @@ use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::pipeline::Settings;
 use crate::pipeline::gate::HeadLimits;
+use crate::pipeline::gate::allowed::Allowed;
+use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::upstream::connect::Connector;
 use crate::upstream::outbound_proxy::OutboundProxy;
 use crate::upstream::tls::{TlsConfigs, TlsSetupError};
 use balance::Balance;
 use connection::Limits;
-use data_plane::Plan;
+use data_plane::{Door, Plan};
 use listener::Listener;
 
 /// What the parser reads beyond the gate's limit, which counts no more than names and values.
@@ -42,6 +44,8 @@ pub enum StartError {
     Tls(#[from] TlsSetupError),
     #[error("cannot reach the upstream as configured: {0}")]
     Upstream(io::Error),
+    #[error("there is no account {0} for its own addresses")]
+    Account(AccountName),
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
@@ -50,7 +54,7 @@ pub enum StartError {
 pub struct Server {
     plan: Arc<Plan>,
     cores: usize,
-    listeners: Vec<Listener>,
+    doors: Vec<Door>,
 }
 
 impl Server {
@@ -68,6 +72,8 @@ impl Server {
         let through = through.map_err(StartError::Upstream)?;
         let timeout = config.upstream.connect_timeout;
         let connector = Connector::new(Arc::clone(&origin), tls, through, timeout);
+        let doors = listeners.into_iter().map(|listener| door(listener, &accounts));
+        let doors = doors.collect::<Result<Vec<_>, _>>()?;
         let plan = Plan {
             settings: settings(config),
             limits: limits(config),
@@ -78,7 +84,7 @@ impl Server {
             shutdown_grace: config.server.shutdown_grace,
             clock,
         };
-        Ok(Self { plan: Arc::new(plan), cores: config.server.threads, listeners })
+        Ok(Self { plan: Arc::new(plan), cores: config.server.threads, doors })
     }
 
     /// Serves until `shutdown` is ready, then lets what is under way end within
@@ -88,12 +94,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
         for balance in Balance::among(self.cores) {
-            let sockets: io::Result<Vec<_>> =
-                self.listeners.iter().map(|listener| listener.socket.try_clone()).collect();
-            start_core(&self.plan, balance, sockets?, stopped.clone(), sender.clone())?;
+            let doors: io::Result<Vec<_>> = self.doors.iter().map(Door::try_clone).collect();
+            start_core(&self.plan, balance, doors?, stopped.clone(), sender.clone())?;
         }
         // The cores hold the sockets now: when the last lets go, connections are refused.
-        drop((self.listeners, sender));
+        drop((self.doors, sender));
         tokio::select! {
             outcome = ended.recv() => {
                 outcome.unwrap_or(Ok(()))?;
@@ -113,13 +118,13 @@ impl Server {
 fn start_core(
     plan: &Arc<Plan>,
     balance: Balance,
-    sockets: Vec<std::net::TcpListener>,
+    doors: Vec<Door>,
     stop: watch::Receiver<bool>,
     ended: mpsc::UnboundedSender<io::Result<()>>,
 ) -> io::Result<()> {
     let plan = Arc::clone(plan);
     thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
-        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, sockets, stop));
+        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, doors, stop));
         let outcome = catch_unwind(running);
         // Nobody listens any more when the process is about to end.
         let _ = ended.send(outcome.unwrap_or_else(|_| Err(io::Error::other("a core panicked"))));
@@ -127,14 +132,35 @@ fn start_core(
     Ok(())
 }
 
+/// An account that is missing must not make its listener one for all.
+fn door(listener: Listener, accounts: &Accounts) -> Result<Door, StartError> {
+    let index = |name: AccountName| match accounts.find(name.as_str()) {
+        Ok(index) => Ok(index),
+        Err(_) => Err(StartError::Account(name)),
+    };
+    let account = listener.account.map(index).transpose()?;
+    Ok(Door { socket: listener.socket, account })
+}
+
 fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
+        allowed: Arc::new(allowed(config)),
         max_body_size: server.max_body_size,
         replay_buffer: config.upstream.replay_buffer,
+        rewrite_links: config.upstream.rewrite_links,
         response_header: server.response_header,
         log_requests: config.log.requests,
+    }
+}
+
+fn allowed(config: &Config) -> Allowed {
+    let origins = config.server.allowed_origins.iter();
+    // A parsed origin is visible ASCII: none is left out.
+    Allowed {
+        hosts: config.server.allowed_hosts.clone(),
+        origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect(),
     }
 }
 

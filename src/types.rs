@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod local_name;
 pub mod origin;
 pub mod path;
 pub mod policy;

@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::sandbox::demo;
 use crate::server::Server;
-use crate::server::listener;
+use crate::server::listener::{self, Listener};
 use crate::store::memory::MemoryStore;
 use crate::telemetry::{self, LogFormat};
 use crate::types::account::AccountName;
@@ -36,7 +36,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     install_crypto_provider();
     let env = Environment::of_process();
     let Loaded { mut config, file } = load(config_flag, args, &env)?;
-    let listeners = listener::open(&config.server.listen).map_err(Failure::failed)?;
+    let (listeners, shown) = open_listeners(&config)?;
     let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
@@ -46,7 +46,6 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         true => demo_accounts(&config, &surroundings),
         false => Accounts::open(&config, &env, &surroundings).map_err(Failure::usage)?,
     };
-    let shown = shown_addresses(&config.server.listen, &listeners);
     let tls = surroundings.tls.clone();
     let accounts = Arc::new(accounts);
     let server = Server::new(&config, Arc::clone(&accounts), listeners, tls, clock);
@@ -81,6 +80,27 @@ fn load(
     let folders = Folders::of_process();
     let sources = Sources { config_flag, flags, env, folders: &folders };
     config::load(&sources).map_err(Failure::usage)
+}
+
+/// An address that is listened on, as a person would type it.
+struct Shown {
+    address: String,
+    /// The only account that it serves.
+    account: Option<AccountName>,
+}
+
+/// Opens the addresses for all accounts, then each account's own.
+fn open_listeners(config: &Config) -> Result<(Vec<Listener>, Vec<Shown>), Failure> {
+    let mut listeners = listener::open(&config.server.listen).map_err(Failure::failed)?;
+    let addresses = shown_addresses(&config.server.listen, &listeners).into_iter();
+    let mut shown: Vec<_> = addresses.map(|address| Shown { address, account: None }).collect();
+    for (name, account) in &config.accounts {
+        let own = listener::open_for(name, &account.listen).map_err(Failure::failed)?;
+        let addresses = shown_addresses(&account.listen, &own).into_iter();
+        shown.extend(addresses.map(|address| Shown { address, account: Some(name.clone()) }));
+        listeners.extend(own);
+    }
+    Ok((listeners, shown))
 }
 
 /// Starts the emulator on a port of its own and makes it the upstream.
@@ -128,21 +148,22 @@ fn demo_accounts(config: &Config, surroundings: &Surroundings) -> Accounts {
     Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential, policy }], None)
 }
 
-fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: bool) {
+fn announce(config: &Config, file: Option<&Path>, shown: &[Shown], sandbox: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let source = match file {
         Some(file) => format!("configured by {}", file.display()),
         None => "no configuration file".to_owned(),
     };
     print::line(format!("hubspot-proxy {version}, {source}"));
-    for address in shown {
-        print::line(format!("Listening on {address}"));
+    for Shown { address, account } in shown {
+        let only = account.as_ref().map(|name| format!(" for account {name}")).unwrap_or_default();
+        print::line(format!("Listening on {address}{only}"));
     }
     let upstream = &config.upstream.url;
     let kind = if sandbox { "sandbox " } else { "" };
     print::line(format!("Upstream: {kind}{upstream}"));
     print::line(format!("Accounts: {}", account_list(config, sandbox)));
-    if let Some(address) = shown.first() {
+    if let Some(Shown { address, .. }) = shown.first() {
         let account = account_prefix(config, sandbox);
         print::line(format!("Try: curl '{address}{account}/crm/v3/objects/contacts?limit=1'"));
     }

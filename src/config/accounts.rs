@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::error::{ConfigError, Place, shown};
 use super::layers::Layer;
-use super::{AccountConfig, CredentialConfig, SecretRef};
+use super::{AccountConfig, CredentialConfig, Listen, SecretRef, listen};
 use crate::types::account::AccountName;
 
-/// What an account of one type has beside `type`; `hub_id` and `policy` are free to any.
+/// What an account of one type has beside `type`; `hub_id`, `listen` and `policy` are free to any.
 struct Type {
     name: &'static str,
     /// Keys that it must have.
@@ -36,11 +36,13 @@ impl Type {
     }
 }
 
-/// Gives the settings of all accounts their meaning.
+/// Gives the settings of all accounts their meaning; `listen` are the addresses that serve them all.
 pub(super) fn build(
     layer: &mut Layer,
+    listen: &[Listen],
 ) -> Result<BTreeMap<AccountName, AccountConfig>, ConfigError> {
     let mut accounts = BTreeMap::new();
+    let mut taken = listen.to_vec();
     for (name, place) in layer.take_accounts() {
         if super::error::looks_like_credential(&name) {
             let problem = "what stands for an account's name looks like a token: choose a name, and write the token where `token` says";
@@ -48,7 +50,11 @@ pub(super) fn build(
         }
         let name: AccountName =
             name.parse().map_err(|rule| ConfigError::at(&place, format!("{rule}")))?;
-        let account = account(layer, &name, &place)?;
+        let mut account = account(layer, &name, &place)?;
+        let path = format!("accounts.{name}.listen");
+        let listen = layer.parse_list(&path, |entries| listen::parse_beside(&taken, entries))?;
+        account.listen = listen.unwrap_or_default();
+        taken.extend_from_slice(&account.listen);
         accounts.insert(name, account);
     }
     Ok(accounts)
@@ -92,7 +98,7 @@ fn account(
     };
     let hub_id = layer.take_number(&path("hub_id"));
     let policy = super::policy::of_account(layer, name)?.map(Arc::new);
-    Ok(AccountConfig { hub_id, policy, credential })
+    Ok(AccountConfig { listen: Vec::new(), hub_id, policy, credential })
 }
 
 fn refuse_foreign_keys(layer: &Layer, name: &AccountName, kind: &Type) -> Result<(), ConfigError> {

@@ -123,6 +123,17 @@ impl Layer {
         }
     }
 
+    /// Takes a list as what `meaning` makes of it, or says which key is wrong, how and where.
+    pub(super) fn parse_list<T>(
+        &mut self,
+        path: &str,
+        meaning: impl FnOnce(&[String]) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some((entries, place)) = self.take_list(path) else { return Ok(None) };
+        let problem = |what| ConfigError::at(&place, format!("`{path}`: {what}"));
+        meaning(&entries).map(Some).map_err(problem)
+    }
+
     pub(super) fn take_path(&mut self, path: &str) -> Option<PathBuf> {
         match self.take(path)?.value {
             Value::Path(path) => Some(path),

@@ -1,4 +1,4 @@
-//! Entries of `server.listen`.
+//! Entries of `server.listen` and of an account's own `listen`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::error::shown;
 
-/// One entry of `server.listen`.
+/// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// `localhost:PORT`: 127.0.0.1 and ::1 on the same port.
@@ -29,6 +29,20 @@ pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
     }
     if parsed.is_empty() {
         return Err(format!("the list is empty: {FORMS}"));
+    }
+    Ok(parsed)
+}
+
+/// All entries of a list beside which those of other lists are `taken`. Port 0 is another one in
+/// each list.
+pub(super) fn parse_beside(taken: &[Listen], entries: &[String]) -> Result<Vec<Listen>, String> {
+    let parsed = parse(entries)?;
+    for listen in parsed.iter().filter(|listen| listen.port() != 0) {
+        if let Some(other) = taken.iter().find(|other| other.overlaps(listen)) {
+            return Err(format!(
+                "`{listen}` is the same address as `{other}` of another list: choose another port"
+            ));
+        }
     }
     Ok(parsed)
 }
@@ -70,6 +84,13 @@ fn port(text: &str) -> Option<u16> {
 }
 
 impl Listen {
+    fn port(&self) -> u16 {
+        match self {
+            Self::Localhost(port) => *port,
+            Self::Address(address) => address.port(),
+        }
+    }
+
     /// Whether both would take the same port; 0 is any free one, so only a repetition counts.
     fn overlaps(&self, other: &Self) -> bool {
         let within = |port: u16, address: &SocketAddr| {
@@ -103,7 +124,25 @@ impl fmt::Display for Listen {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listen, parse};
+    use super::{Listen, parse, parse_beside};
+
+    #[test]
+    fn an_address_is_in_one_list_only() {
+        let taken = parse(&["localhost:1".to_owned(), "localhost:0".to_owned()]).unwrap();
+        for (entry, overlaps) in [
+            ("localhost:1", true),
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("127.0.0.2:1", false),
+            ("localhost:2", false),
+            ("localhost:0", false),
+        ] {
+            let error = parse_beside(&taken, &[entry.to_owned()]).err();
+            assert_eq!(error.is_some(), overlaps, "{entry}: {error:?}");
+            let says_which = |e: String| e.contains("`localhost:1` of another list");
+            assert!(error.is_none_or(says_which), "{entry}");
+        }
+    }
 
     #[test]
     fn loopback_addresses_of_both_families_are_accepted() {

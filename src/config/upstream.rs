@@ -33,6 +33,7 @@ pub(super) fn build(layer: &mut Layer) -> Result<(UpstreamConfig, OAuthConfig), 
             .take_time("upstream.response_timeout")
             .unwrap_or(Duration::from_secs(120)),
         replay_buffer: layer.take_usize("upstream.replay_buffer").unwrap_or(256 * 1024),
+        rewrite_links: layer.take_switch("upstream.rewrite_links").unwrap_or(false),
     };
     let refresh_ahead = layer.take_time("oauth.refresh_ahead").unwrap_or(Duration::from_secs(300));
     Ok((upstream, OAuthConfig { token_url, refresh_ahead }))

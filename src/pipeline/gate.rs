@@ -3,6 +3,7 @@
 //! Checks in this order: limits, `Host`, signs of a web page, framing, method, target. It looks at the head alone
 //! and changes nothing; it knows no accounts.
 
+pub mod allowed;
 pub mod browser;
 mod host;
 
@@ -12,14 +13,24 @@ use http::{Method, Version};
 
 use crate::types::path;
 use crate::types::refusal::Refusal;
+use allowed::Allowed;
 
-/// Where a request came in: what its `Host` has to match.
+/// Where a request came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Entrance {
     /// The port that the listener is bound to.
     pub port: u16,
+    /// The index of the only account that this listener serves.
+    pub account: Option<usize>,
     /// The limit of connections is passed: requests are answered, not served.
     pub overloaded: bool,
+}
+
+impl Entrance {
+    /// At a listener on `port` that serves any account.
+    pub fn at(port: u16) -> Self {
+        Self { port, account: None, overloaded: false }
+    }
 }
 
 /// Limits on a request's head.
@@ -35,13 +46,18 @@ pub struct HeadLimits {
 const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Whether the request may go on; says why not otherwise.
-pub fn admit(head: &Parts, entrance: Entrance, limits: HeadLimits) -> Result<(), Refusal> {
+pub fn admit(
+    head: &Parts,
+    entrance: Entrance,
+    limits: HeadLimits,
+    allowed: &Allowed,
+) -> Result<(), Refusal> {
     if entrance.overloaded {
         return Err(Refusal::Overloaded);
     }
     check_size(head, limits)?;
-    host::check(head, entrance)?;
-    browser::check(head, entrance)?;
+    host::check(head, entrance, allowed)?;
+    browser::check(head, entrance, allowed)?;
     check_framing(head)?;
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Err(Refusal::MethodNotAllowed { allow: FORWARDED });

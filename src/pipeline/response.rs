@@ -1,6 +1,8 @@
 //! Last stage: the answer's headers, and whose answer it is.
 
 pub mod body;
+pub mod cors;
+pub mod links;
 pub mod refusal;
 
 use bytes::Bytes;

@@ -19,6 +19,9 @@ use operation::Takes;
 
 static X_HUBSPOT_ACCOUNT: HeaderName = HeaderName::from_static("x-hubspot-account");
 
+const OTHER_LISTENER: &str =
+    "it came in at an address that serves one account only, and names another";
+
 /// Where a request goes.
 #[derive(Debug)]
 pub enum Route {
@@ -36,8 +39,13 @@ pub struct Destination {
     pub target: Target,
 }
 
-/// Finds the route of a request that the gate has let in.
-pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
+/// Finds the route of a request that the gate has let in by a listener of the account `reserved`, or
+/// of all accounts.
+pub fn choose(
+    head: &mut Parts,
+    accounts: &Accounts,
+    reserved: Option<usize>,
+) -> Result<Route, Refusal> {
     let whole = head.uri.path_and_query().cloned();
     let whole = whole.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let (named, target) = split_account(&whole)?;
@@ -46,10 +54,19 @@ pub fn choose(head: &mut Parts, accounts: &Accounts) -> Result<Route, Refusal> {
         return Ok(Route::Local(local));
     }
     let mut chosen = named.map(|name| find(accounts, name)).transpose()?;
+    if reserved.is_some() {
+        if chosen.is_some_and(|named| reserved != Some(named)) {
+            return Err(Refusal::AccountConflict(OTHER_LISTENER));
+        }
+        chosen = reserved;
+    }
     for value in head.headers.get_all(&X_HUBSPOT_ACCOUNT) {
         let account = find(accounts, header_text(value)?)?;
         if chosen.is_some_and(|before| before != account) {
-            return Err(Refusal::AccountConflict("it names two different accounts"));
+            return Err(Refusal::AccountConflict(match reserved {
+                Some(_) => OTHER_LISTENER,
+                None => "it names two different accounts",
+            }));
         }
         chosen = Some(account);
     }

@@ -100,20 +100,20 @@ impl Connections {
         &self.drain
     }
 
-    /// Serves `stream` in a task of its own.
-    pub fn spawn(self: &Rc<Self>, stream: TcpStream, port: u16) {
+    /// Serves `stream`, which came in at `entrance`, in a task of its own.
+    pub fn spawn(self: &Rc<Self>, stream: TcpStream, entrance: Entrance) {
         let counted = self.balance.count();
         let beyond = self.balance.total().saturating_sub(self.limits.max_connections);
         if beyond > REFUSED_IN_WORDS {
             return;
         }
-        let overloaded = beyond > 0;
+        let entrance = Entrance { overloaded: beyond > 0, ..entrance };
         // Small answers leave at once. A socket that refuses this still works.
         let _ = stream.set_nodelay(true);
         let connections = Rc::clone(self);
         let member = self.drain.join();
         tokio::task::spawn_local(async move {
-            connections.run(stream, Entrance { port, overloaded }, member).await;
+            connections.run(stream, entrance, member).await;
             drop(counted);
         });
     }

@@ -19,6 +19,7 @@ use super::balance::Balance;
 use super::connection::{Connections, Limits};
 use crate::accounts::Accounts;
 use crate::admin::Admin;
+use crate::pipeline::gate::Entrance;
 use crate::pipeline::{Pipeline, Settings};
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -42,22 +43,35 @@ pub struct Plan {
     pub clock: SharedClock,
 }
 
+/// A listening socket, and the index of the account that it is reserved for.
+pub struct Door {
+    pub socket: std::net::TcpListener,
+    pub account: Option<usize>,
+}
+
+impl Door {
+    /// The same socket for another core.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, account: self.account })
+    }
+}
+
 /// Runs one core until `stop` turns true and its connections have ended, or the time
 /// granted for that is over.
 pub fn run(
     plan: &Plan,
     balance: Balance,
-    listeners: Vec<std::net::TcpListener>,
+    doors: Vec<Door>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(serve(plan, balance, listeners, stop))
+    runtime.block_on(serve(plan, balance, doors, stop))
 }
 
 async fn serve(
     plan: &Plan,
     balance: Balance,
-    listeners: Vec<std::net::TcpListener>,
+    doors: Vec<Door>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let upstream = Upstream::new(
@@ -69,16 +83,16 @@ async fn serve(
     let local = Box::new(Admin::new(Arc::clone(&plan.accounts)));
     let accounts = Arc::clone(&plan.accounts);
     let clock = Arc::clone(&plan.clock);
-    let pipeline = Pipeline::new(plan.settings, accounts, upstream, local, clock);
+    let pipeline = Pipeline::new(plan.settings.clone(), accounts, upstream, local, clock);
     let connections = Connections::new(pipeline, plan.limits, balance.clone());
     let mut accepting = Vec::new();
-    for listener in listeners {
-        let port = listener.local_addr()?.port();
-        let listener = TcpListener::from_std(listener)?;
+    for Door { socket, account } in doors {
+        let entrance = Entrance { account, ..Entrance::at(socket.local_addr()?.port()) };
+        let listener = TcpListener::from_std(socket)?;
         let (connections, balance) = (Rc::clone(&connections), balance.clone());
         let stop = stop.clone();
         accepting.push(tokio::task::spawn_local(async move {
-            accept(listener, port, &connections, &balance, stop).await;
+            accept(listener, entrance, &connections, &balance, stop).await;
         }));
     }
     // An error says that the sender is gone, and with it the process's reason to go on.
@@ -100,7 +114,7 @@ async fn drain(connections: &Connections, grace: Duration) {
 
 async fn accept(
     listener: TcpListener,
-    port: u16,
+    entrance: Entrance,
     connections: &Rc<Connections>,
     balance: &Balance,
     mut stop: watch::Receiver<bool>,
@@ -112,7 +126,7 @@ async fn accept(
             accepted = next(&listener, balance) => accepted,
         };
         match accepted {
-            Ok(stream) => connections.spawn(stream, port),
+            Ok(stream) => connections.spawn(stream, entrance),
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -123,7 +137,7 @@ async fn accept(
     }
     // Who has connected already is still served.
     while let Some(stream) = waiting(&listener).await {
-        connections.spawn(stream, port);
+        connections.spawn(stream, entrance);
     }
 }
 

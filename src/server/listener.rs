@@ -11,6 +11,7 @@ use thiserror::Error;
 use tracing::info;
 
 use crate::config::Listen;
+use crate::types::account::AccountName;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -21,12 +22,14 @@ const TRIES: usize = 16;
 #[derive(Debug, Error)]
 pub enum ListenError {
     #[error(
-        "port {port} on {address} is in use by another program, perhaps another hubspot-proxy: stop it, or choose another port with --listen localhost:PORT",
+        "port {port} on {address} is in use by another program, perhaps another hubspot-proxy: stop it, or choose another port with --listen localhost:PORT (for an account's own address, in its `listen`)",
         port = .0.port(),
         address = .0.ip()
     )]
     InUse(SocketAddr),
-    #[error("cannot listen on {address}: {source}; choose another address with --listen")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen (for an account's own, in its `listen`)"
+    )]
     Other { address: SocketAddr, source: io::Error },
 }
 
@@ -35,6 +38,8 @@ pub enum ListenError {
 pub struct Listener {
     pub socket: TcpListener,
     pub address: SocketAddr,
+    /// The only account that it serves.
+    pub account: Option<AccountName>,
 }
 
 /// Opens all of them, or none.
@@ -47,6 +52,12 @@ pub fn open(entries: &[Listen]) -> Result<Vec<Listener>, ListenError> {
         }
     }
     Ok(listeners)
+}
+
+/// The same, for requests of one account.
+pub fn open_for(account: &AccountName, entries: &[Listen]) -> Result<Vec<Listener>, ListenError> {
+    let listeners = open(entries)?.into_iter();
+    Ok(listeners.map(|l| Listener { account: Some(account.clone()), ..l }).collect())
 }
 
 /// 127.0.0.1 and ::1 on the same port. A family that the machine lacks is left out.
@@ -93,7 +104,7 @@ fn bind(address: SocketAddr) -> Result<Listener, ListenError> {
     match try_bind(address) {
         Ok(socket) => {
             let address = socket.local_addr().unwrap_or(address);
-            Ok(Listener { socket, address })
+            Ok(Listener { socket, address, account: None })
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(ListenError::InUse(address)),
         Err(source) => Err(ListenError::Other { address, source }),

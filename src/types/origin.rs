@@ -59,6 +59,17 @@ impl Origin {
         self.authority.port_u16().unwrap_or(default)
     }
 
+    /// As browsers write it (RFC 6454, section 6.2): in small letters, without a default port.
+    pub fn serialized(&self) -> String {
+        let host = self.authority.host().to_ascii_lowercase();
+        match self.authority.port_u16() {
+            Some(port) if port != if self.is_https() { 443 } else { 80 } => {
+                format!("{}://{host}:{port}", self.scheme)
+            }
+            _ => format!("{}://{host}", self.scheme),
+        }
+    }
+
     /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `::1`.
     pub fn is_loopback(&self) -> bool {
         if let Ok(address) = self.host().parse::<IpAddr>() {

@@ -21,10 +21,10 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ),
         ("[sever]\nlisten = 1", "line 1: unknown key `sever`; did you mean `server`?"),
         ("server.lisen = 1", "line 1: unknown key `server.lisen`; did you mean `server.listen`?"),
-        ("listen = 1", "line 1: unknown key `listen`; it belongs in `[server]`"),
+        ("listen = 1", "line 1: unknown key `listen`; did you mean `server.listen`?"),
         (
             "[upstream]\nlisten = 1",
-            "line 2: unknown key `upstream.listen`; it belongs in `[server]`",
+            "line 2: unknown key `upstream.listen`; did you mean `server.listen`?",
         ),
         ("[log]\ndefault_account = 1", "it belongs at the top of the file, before the first table"),
         ("client_id = 1", "it belongs in `[accounts.NAME]`"),
@@ -58,6 +58,14 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ),
         ("[server]\nlisten = [1]", "must be a list of texts"),
         ("[server]\nlisten = []", "line 2: `server.listen`: the list is empty"),
+        (
+            "[server]\nallowed_origins = [\"*\"]",
+            "line 2: `server.allowed_origins`: a `*` would let",
+        ),
+        (
+            "[server]\nallowed_hosts = [\"a.b\"]",
+            "line 2: `server.allowed_hosts`: `a.b` is not a name",
+        ),
         (
             "[server]\nlisten = [\"8787\"]",
             "`server.listen`: `8787` names no host: write `localhost:8787`",
@@ -146,6 +154,14 @@ fn each_mistake_in_an_account_names_account_and_key() {
         (
             "type = \"access_token\"\nhub_id = \"5\"",
             "must be a whole number from 1, such as `hub_id = 1234567`",
+        ),
+        (
+            "type = \"access_token\"\ntoken = { env = \"T\" }\nlisten = [\"[::1]:8787\"]",
+            "line 4: `accounts.a.listen`: `[::1]:8787` is the same address as `localhost:8787` of",
+        ),
+        (
+            "type = \"access_token\"\ntoken = { env = \"T\" }\nlisten = [\"0.0.0.0:1\"]",
+            "`accounts.a.listen`: `0.0.0.0:1` is not a loopback address",
         ),
         ("type = \"access_token\"\nhub_id = 0", "must be a whole number from 1"),
         (

@@ -38,17 +38,21 @@ struct Envelope {
 }
 
 impl Peeked {
-    /// Reads from `answer` until its end, a bound, or the end of the time.
-    pub async fn read(answer: Response<AnswerBody>) -> Response<Self> {
-        let (head, body) = answer.into_parts();
-        let mut peeked = Self {
+    /// A body of which nothing has been read yet.
+    pub fn begin(body: AnswerBody) -> Self {
+        Self {
             size: body.size_hint(),
             read: VecDeque::new(),
             rest: Some(body),
             blames_token: false,
-        };
-        // What has been read by the end of the time is kept.
-        let _ = tokio::time::timeout(LONGEST_READ, peeked.read_on()).await;
+        }
+    }
+
+    /// Reads the beginning of a 401.
+    pub async fn read(answer: Response<AnswerBody>) -> Response<Self> {
+        let (head, body) = answer.into_parts();
+        let mut peeked = Self::begin(body);
+        peeked.read_for(LONGEST_READ, MAX_READ).await;
         peeked.blames_token = peeked.is_token_to_blame(&head.headers);
         Response::from_parts(head, peeked)
     }
@@ -58,7 +62,40 @@ impl Peeked {
         self.blames_token
     }
 
-    async fn read_on(&mut self) {
+    /// Reads until the end, until more than `bound` bytes are held, or for as long as `longest`.
+    pub async fn read_for(&mut self, longest: Duration, bound: usize) {
+        // What has been read by the end of the time is kept.
+        let _ = tokio::time::timeout(longest, self.read_on(bound)).await;
+    }
+
+    /// All data, if the body has been read to its end.
+    pub fn whole(&self) -> Option<Vec<u8>> {
+        let is_whole = self.rest.is_none() && self.read.iter().all(Result::is_ok);
+        is_whole.then(|| self.data())
+    }
+
+    /// Puts `data` in the place of all that has been read of a body, and of its announced size; says
+    /// whether trailers follow.
+    pub fn replace_data(&mut self, data: Bytes) -> bool {
+        self.read.retain(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+        let has_trailers = !self.read.is_empty();
+        self.size = match has_trailers {
+            true => SizeHint::default(),
+            false => SizeHint::with_exact(data.len() as u64),
+        };
+        self.read.push_front(Ok(Frame::data(data)));
+        has_trailers
+    }
+
+    fn data(&self) -> Vec<u8> {
+        let frames = self.read.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
+        frames.fold(Vec::new(), |mut all, data| {
+            all.extend_from_slice(data);
+            all
+        })
+    }
+
+    async fn read_on(&mut self, bound: usize) {
         let mut length = 0;
         while let Some(rest) = &mut self.rest {
             let Some(frame) = poll_fn(|cx| Pin::new(&mut *rest).poll_frame(cx)).await else {
@@ -71,18 +108,14 @@ impl Peeked {
             if is_last {
                 self.rest = None;
             }
-            if length > MAX_READ {
+            if length > bound {
                 return;
             }
         }
     }
 
     fn is_token_to_blame(&self, headers: &HeaderMap) -> bool {
-        let frames = self.read.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
-        let raw = frames.fold(Vec::new(), |mut all, data| {
-            all.extend_from_slice(data);
-            all
-        });
+        let raw = self.data();
         let text = match headers.get(CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
             None | Some(b"identity") => Some(raw),
             Some(b"gzip" | b"x-gzip") => unzipped(&raw),

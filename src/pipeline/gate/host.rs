@@ -4,10 +4,11 @@ use http::header::HOST;
 use http::request::Parts;
 
 use super::Entrance;
+use super::allowed::Allowed;
 use crate::types::refusal::Refusal;
 
 /// The request names this listener, once and without contradiction (RFC 9112, section 3.2).
-pub fn check(head: &Parts, entrance: Entrance) -> Result<(), Refusal> {
+pub fn check(head: &Parts, entrance: Entrance, allowed: &Allowed) -> Result<(), Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next().map(|value| value.as_bytes());
     if hosts.next().is_some() {
@@ -23,31 +24,45 @@ pub fn check(head: &Parts, entrance: Entrance) -> Result<(), Refusal> {
         (None, Some(target)) => target,
         (Some(host), _) => host,
     };
-    if !names(named, entrance) {
+    if !names(named, entrance, allowed) {
         return Err(Refusal::HostNotAllowed);
     }
     match (host, target) {
         (Some(host), Some(target)) if !host.eq_ignore_ascii_case(target) => {
-            Err(contradiction(head, target, entrance))
+            Err(contradiction(head, target, entrance, allowed))
         }
         _ => Ok(()),
     }
 }
 
-fn contradiction(head: &Parts, target: &[u8], entrance: Entrance) -> Refusal {
-    if head.version < http::Version::HTTP_2 && !names(target, entrance) {
+fn contradiction(head: &Parts, target: &[u8], entrance: Entrance, allowed: &Allowed) -> Refusal {
+    if head.version < http::Version::HTTP_2 && !names(target, entrance, allowed) {
         return Refusal::BadRequestTarget("its absolute form names another host");
     }
     Refusal::BadRequest("its Host header differs from the host of its target")
 }
 
-/// Whether `authority` is a loopback name with this listener's port. Without a port it means 80.
-pub fn names(authority: &[u8], entrance: Entrance) -> bool {
+/// Whether `authority` is a loopback name with this listener's port, or one of those that the
+/// configuration adds. Without a port it means 80.
+pub fn names(authority: &[u8], entrance: Entrance, allowed: &Allowed) -> bool {
     let Some((host, port)) = split_port(authority) else { return false };
     let host = host.strip_suffix(b".").unwrap_or(host);
     let loopback =
         host.eq_ignore_ascii_case(b"localhost") || host == b"127.0.0.1" || host == b"[::1]";
     loopback && port == entrance.port
+        || allowed.hosts.iter().any(|name| name.is(host, port, entrance.port))
+}
+
+/// Whether a page at `authority` is the proxy's own. With another port than the listener's it may
+/// as well be that of another program, unless this very request came by that name.
+pub fn is_own(authority: &[u8], head: &Parts, entrance: Entrance, allowed: &Allowed) -> bool {
+    let by_this_name = || {
+        let host = head.headers.get(HOST).map(|value| value.as_bytes());
+        let target = || head.uri.authority().map(|authority| authority.as_str().as_bytes());
+        host.or_else(target).is_some_and(|host| host.eq_ignore_ascii_case(authority))
+    };
+    let has_our_port = split_port(authority).is_some_and(|(_, port)| port == entrance.port);
+    names(authority, entrance, allowed) && (has_our_port || by_this_name())
 }
 
 fn split_port(authority: &[u8]) -> Option<(&[u8], u16)> {
@@ -70,7 +85,55 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], u16)> {
 mod tests {
     use http::Request;
 
-    use super::{Entrance, check, names};
+    use super::{Entrance, check, is_own, names};
+    use crate::pipeline::gate::allowed::Allowed;
+
+    fn allowing(hosts: &[&str]) -> Allowed {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Allowed { hosts, ..Allowed::default() }
+    }
+
+    #[test]
+    fn further_hosts_count_with_their_port_or_the_listeners() {
+        let allowed = allowing(&["hubspot.localhost", "web.localhost:80", "127.0.0.2:9000"]);
+        for (authority, expected) in [
+            ("hubspot.localhost:8787", true),
+            ("HubSpot.Localhost.:8787", true),
+            ("hubspot.localhost", false),
+            ("hubspot.localhost:9000", false),
+            ("web.localhost", true),
+            ("web.localhost:80", true),
+            ("web.localhost:8787", false),
+            ("127.0.0.2:9000", true),
+            ("127.0.0.2:8787", false),
+            ("127.0.0.3:9000", false),
+            ("x.hubspot.localhost:8787", false),
+            ("hubspot.localhost.evil.example:8787", false),
+            ("hubspot.localhost@evil.example:8787", false),
+            ("localhost:8787", true),
+            ("localhost:9000", false),
+        ] {
+            let entrance = Entrance::at(8787);
+            assert_eq!(names(authority.as_bytes(), entrance, &allowed), expected, "{authority}");
+        }
+    }
+
+    #[test]
+    fn a_page_on_another_port_is_our_own_only_to_who_came_by_it() {
+        let allowed = allowing(&["hubspot.localhost", "localhost:9000"]);
+        for (host, page, expected) in [
+            ("localhost:8787", "localhost:8787", true),
+            ("localhost:8787", "hubspot.localhost:8787", true),
+            ("localhost:9000", "localhost:9000", true),
+            ("localhost:8787", "localhost:9000", false),
+            ("evil.example", "evil.example", false),
+        ] {
+            let head = Request::get("/a").header("host", host).body(()).unwrap().into_parts().0;
+            let entrance = Entrance::at(8787);
+            let seen = is_own(page.as_bytes(), &head, entrance, &allowed);
+            assert_eq!(seen, expected, "{host} {page}");
+        }
+    }
 
     #[test]
     fn only_loopback_names_with_the_listeners_port_are_ours() {
@@ -99,7 +162,7 @@ mod tests {
         ];
         for (authority, port, expected) in cases {
             assert_eq!(
-                names(authority.as_bytes(), Entrance { port, overloaded: false }),
+                names(authority.as_bytes(), Entrance::at(port), &Allowed::default()),
                 expected,
                 "{authority}"
             );
@@ -126,7 +189,7 @@ mod tests {
                 request = request.header("host", *host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false })
+            let seen = check(&head, Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {hosts:?}");
@@ -147,7 +210,7 @@ mod tests {
                 request = request.header("host", host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false })
+            let seen = check(&head, Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {host:?}");

@@ -207,7 +207,7 @@ proptest! {
         let mut head = request.into_parts().0;
         prop_assume!(path::check(head.uri.path()).is_ok());
         let accounts = Accounts::new(vec![account(Policy::default())], None);
-        let Ok(route::Route::Upstream(to)) = route::choose(&mut head, &accounts) else {
+        let Ok(route::Route::Upstream(to)) = route::choose(&mut head, &accounts, None) else {
             return Ok(());
         };
         let judged = to.target.path().to_owned();

@@ -30,12 +30,21 @@ fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
 }
 
 fn route(accounts: &Accounts, target: &str, header: &[&str]) -> Result<String, &'static str> {
+    route_at(None, accounts, target, header)
+}
+
+fn route_at(
+    reserved: Option<usize>,
+    accounts: &Accounts,
+    target: &str,
+    header: &[&str],
+) -> Result<String, &'static str> {
     let mut request = Request::get(target);
     for value in header {
         request = request.header("x-hubspot-account", *value);
     }
     let mut head = request.body(()).unwrap().into_parts().0;
-    match choose(&mut head, accounts) {
+    match choose(&mut head, accounts, reserved) {
         Ok(Route::Local(path)) => Ok(format!("local {path}")),
         Ok(Route::Upstream(to)) => {
             Ok(format!("{} {}", accounts.all()[to.account].name, to.target.into_sent()))
@@ -140,4 +149,32 @@ fn an_apps_token_and_a_developers_key_go_to_the_operations_that_take_them_and_to
     let accounts = Accounts::new(two, Some(&default));
     let expected = Ok("portal /webhooks/v3/7/settings".to_owned());
     assert_eq!(route(&accounts, "/webhooks/v3/7/settings", &[]), expected);
+}
+
+#[test]
+fn a_listener_of_one_account_serves_no_other() {
+    let two = accounts(&[("acme", Some(7)), ("beta", Some(8))], Some("beta"));
+    let cases = [
+        ("/crm/x", &[][..], Ok("acme /crm/x")),
+        ("/@acme/crm/x", &[], Ok("acme /crm/x")),
+        ("/@7/crm/x", &["acme"], Ok("acme /crm/x")),
+        ("/crm/x", &["acme", "7"], Ok("acme /crm/x")),
+        ("/@beta/crm/x", &[], Err("account-conflict")),
+        ("/crm/x", &["beta"], Err("account-conflict")),
+        ("/@acme/crm/x", &["8"], Err("account-conflict")),
+        ("/crm/x", &["acme", "beta"], Err("account-conflict")),
+        ("/@nobody/crm/x", &[], Err("unknown-account")),
+        ("/_proxy/health", &[], Ok("local /_proxy/health")),
+    ];
+    for (target, header, expected) in cases {
+        let seen = route_at(Some(0), &two, target, header);
+        assert_eq!(seen, expected.map(str::to_owned), "{target} {header:?}");
+    }
+    let webhooks = accounts_with_developer();
+    let seen = route_at(Some(0), &webhooks, "/webhooks/v3/7/settings", &[]);
+    assert_eq!(seen, Ok("portal /webhooks/v3/7/settings".to_owned()));
+}
+
+fn accounts_with_developer() -> Accounts {
+    Accounts::new(vec![account("portal", Kind::Portal), developer("dev")], None)
 }

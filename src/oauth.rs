@@ -187,10 +187,10 @@ impl TokenInfoEndpoint {
             status if status.is_success() => {
                 let known: TokenInfoAnswer = serde_json::from_slice(&answer.body)
                     .map_err(|_| TokenError::Malformed("it is not what is known of a token"))?;
-                Ok(TokenInfo::Valid { hub_id: known.hub_id.as_u64() })
+                Ok(TokenInfo::Valid { hub_id: answer::hub_id(&known.hub_id) })
             }
             StatusCode::UNAUTHORIZED => Ok(TokenInfo::Refused),
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            status if answer::passes_by_itself(status) => {
                 Err(TokenError::Busy { status, retry_after: answer.retry_after })
             }
             status => Err(TokenError::Rejected(status)),

@@ -68,7 +68,7 @@ fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
         return Err(TokenError::Malformed("its access_token is not legal in a header"));
     }
     let refresh_token = answer.refresh_token.filter(|token| !token.is_empty());
-    let hub_id = answer.hub_id.as_u64();
+    let hub_id = hub_id(&answer.hub_id);
     Ok(IssuedToken { access_token, life: life(&answer.expires_in), refresh_token, hub_id })
 }
 
@@ -109,14 +109,25 @@ fn exchanged_token(body: &[u8], now: WallTime) -> Result<IssuedToken, TokenError
         return Err(TokenError::Malformed("its oauthAccessToken is not legal in a header"));
     }
     let life = life_until(&answer.expires_at_millis, now);
-    let hub_id = answer.hub_id.as_u64();
+    let hub_id = hub_id(&answer.hub_id);
     Ok(IssuedToken { access_token, life, refresh_token: None, hub_id })
+}
+
+/// Says nothing about the grant or the client: time-outs, locks (423), accounts that move between
+/// data centres (477), limits and failures.
+pub(super) fn passes_by_itself(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 423 | 425 | 429 | 477) || status.is_server_error()
+}
+
+/// A Hub ID, as a number or as its text.
+pub(super) fn hub_id(value: &serde_json::Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 fn rejected(answer: &Answer) -> TokenError {
     let Answer { status, retry_after, body } = answer;
     let status = *status;
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+    if passes_by_itself(status) {
         return TokenError::Busy { status, retry_after: *retry_after };
     }
     let rejection = serde_json::from_slice(body).unwrap_or(Rejection { error: None, status: None });
@@ -185,6 +196,7 @@ mod tests {
                 "the token endpoint answered 429 Too Many Requests",
             ),
             (503, "", "the token endpoint answered 503 Service Unavailable"),
+            (423, r#"{"error":"invalid_grant"}"#, "the token endpoint answered 423 Locked"),
         ];
         for (status, body, expected) in cases {
             let answer = answer(*status, body);

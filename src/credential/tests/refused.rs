@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::hot::Token;
 use super::super::source::FetchError;
-use super::super::{NoReplacement, Replacement, Unavailable};
+use super::super::{Credential, NoReplacement, Replacement, Unavailable};
 use super::bench::{AHEAD, Account, Endpoint, LIFE, Outcome, seconds, secret, transient};
 use crate::types::clock::Clock;
 
@@ -164,4 +164,13 @@ async fn a_newer_token_that_is_about_to_be_published_is_waited_for() {
     let replaced = credential.replacement(account.generation()).await;
     assert!(replaced.is_ok(), "{replaced:?}");
     assert_eq!(endpoint.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_credential_that_can_be_refreshed_says_so() {
+    let account = Account::of(&Endpoint::good());
+    assert!(account.credential.can_refresh());
+    let name = crate::types::account::AccountName::default_name();
+    assert!(!Credential::fixed(name.clone(), &secret("t")).can_refresh());
+    assert!(!Credential::none(name).can_refresh());
 }

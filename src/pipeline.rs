@@ -135,17 +135,17 @@ impl Pipeline {
         };
         async move {
             let mut account = None;
+            let links = self.settings.rewrite_links.then(|| Links::of(&head));
             let outcome = {
-                let serving = pin!(async {
-                    let links = self.settings.rewrite_links.then(|| Links::of(&head));
-                    let serving = self.serve(entrance, head, body, &mut exchange, &mut account);
-                    let answer = serving.await?;
-                    Ok(match links {
-                        Some(links) => Box::pin(links.rewrite(answer)).await,
-                        None => answer,
-                    })
-                });
+                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
                 without_panic(serving).await
+            };
+            let outcome = match (outcome, links) {
+                (Ok(answer), Some(links)) => {
+                    let mut rewriting = Box::pin(async { Ok(links.rewrite(answer).await) });
+                    without_panic(rewriting.as_mut()).await
+                }
+                (outcome, _) => outcome,
             };
             let answer = outcome.unwrap_or_else(|refusal| {
                 match refusal {

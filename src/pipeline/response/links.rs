@@ -7,6 +7,7 @@
 
 mod page;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use http::header::{
     HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
 
-use crate::pipeline::Answer;
 use crate::pipeline::forward::peeked::Peeked;
+use crate::pipeline::{Answer, authorize};
 use crate::upstream::answer::AnswerBody;
 
 /// The largest body that is held to be looked at, in bytes, as it comes and decoded. HubSpot's
@@ -118,7 +120,18 @@ impl Links {
         // What names an account is for the client to say, not for the upstream.
         let names_account = rest.trim_start_matches('/').starts_with('@');
         let is_api = API_HOSTS.iter().any(|api| host.eq_ignore_ascii_case(api));
-        (is_api && !names_account).then(|| [&self.base, rest].concat())
+        (is_api && !names_account)
+            .then(|| [self.base.as_str(), &without_credentials(rest)].concat())
+    }
+}
+
+/// HubSpot repeats in a link what it was asked with, and an account's key may be among that.
+fn without_credentials(rest: &str) -> Cow<'_, str> {
+    match rest.parse::<PathAndQuery>() {
+        Ok(target) if rest.starts_with('/') && !rest.contains('#') => {
+            Cow::Owned(authorize::clean_target(target).to_string())
+        }
+        _ => Cow::Borrowed(rest),
     }
 }
 

@@ -31,6 +31,8 @@ fn links_to_the_api_point_to_where_the_request_came_in() {
             "https://api.hubapi.com/a?u=https://api.hubapi.com/",
             Some("/a?u=https://api.hubapi.com/"),
         ),
+        ("https://api.hubapi.com/a?limit=1&hapikey=k&after=%3D", Some("/a?limit=1&after=%3D")),
+        ("https://api.hubapi.com/a?HAPIkey=k", Some("/a")),
         ("https://api.hubapi.com:8443/a", None),
         ("http://api.hubapi.com:443/a", None),
         ("https://api.hubapi.com.evil.example/a", None),

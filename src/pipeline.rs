@@ -78,8 +78,8 @@ pub struct Pipeline {
 struct Client {
     is_browser: bool,
     speaks_http2: bool,
-    /// Its connection is one too many.
-    overloads: bool,
+    /// Its connection is not served, whatever it asks for.
+    is_refused: bool,
 }
 
 /// An answer whose body is not yet tied to its exchange.
@@ -122,12 +122,12 @@ impl Pipeline {
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
             speaks_http2: head.version >= Version::HTTP_2,
-            overloads: entrance.overloaded,
+            is_refused: entrance.refusal.is_some(),
         };
         async move {
             let mut account = None;
             let outcome = {
-                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
+                let serving = pin!(self.serve(&entrance, head, body, &mut exchange, &mut account));
                 without_panic(serving).await
             };
             let answer = outcome.unwrap_or_else(|refusal| {
@@ -151,7 +151,7 @@ impl Pipeline {
     /// The stages in their order.
     async fn serve(
         &self,
-        entrance: Entrance,
+        entrance: &Entrance,
         mut head: Parts,
         body: Incoming,
         exchange: &mut Exchange,
@@ -241,7 +241,7 @@ impl Pipeline {
         }
         // Answered before the client has sent everything: what follows is read and dropped, and a
         // further request on this connection could not be found behind it.
-        if body_unread || (client.overloads && !client.speaks_http2) {
+        if body_unread || (client.is_refused && !client.speaks_http2) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

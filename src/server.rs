@@ -10,6 +10,8 @@ mod data_plane;
 mod drain;
 mod file_limit;
 pub mod listener;
+mod stream;
+mod users;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +33,8 @@ use balance::Balance;
 use connection::Limits;
 use data_plane::Plan;
 use listener::Listener;
+use stream::Socket;
+use users::{Users, UsersError};
 
 /// What the parser reads beyond the gate's limit, which counts no more than names and values.
 const PARSER_RESERVE: usize = 64 * 1024;
@@ -42,6 +46,8 @@ pub enum StartError {
     Tls(#[from] TlsSetupError),
     #[error("cannot reach the upstream as configured: {0}")]
     Upstream(io::Error),
+    #[error("{0}")]
+    Users(#[from] UsersError),
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
@@ -68,9 +74,11 @@ impl Server {
         let through = through.map_err(StartError::Upstream)?;
         let timeout = config.upstream.connect_timeout;
         let connector = Connector::new(Arc::clone(&origin), tls, through, timeout);
+        let tcp = listeners.iter().find_map(Listener::address).map(|address| address.ip());
         let plan = Plan {
             settings: settings(config),
             limits: limits(config),
+            users: Users::resolve(&config.server.allowed_users, tcp)?,
             accounts,
             origin,
             connector: connector.map_err(StartError::Upstream)?,
@@ -89,11 +97,10 @@ impl Server {
         let (sender, mut ended) = mpsc::unbounded_channel();
         for balance in Balance::among(self.cores) {
             let sockets: io::Result<Vec<_>> =
-                self.listeners.iter().map(|listener| listener.socket.try_clone()).collect();
+                self.listeners.iter().map(Listener::for_a_core).collect();
             start_core(&self.plan, balance, sockets?, stopped.clone(), sender.clone())?;
         }
-        // The cores hold the sockets now: when the last lets go, connections are refused.
-        drop((self.listeners, sender));
+        drop(sender);
         tokio::select! {
             outcome = ended.recv() => {
                 outcome.unwrap_or(Ok(()))?;
@@ -101,6 +108,9 @@ impl Server {
             }
             () = shutdown => {}
         }
+        // The cores hold the sockets as well: when the last lets go, connections are refused. The
+        // file of a Unix socket goes now, so that a successor can have its place at once.
+        drop(self.listeners);
         // Without a receiver no core is left to be told.
         let _ = stop.send(true);
         while let Some(outcome) = ended.recv().await {
@@ -113,7 +123,7 @@ impl Server {
 fn start_core(
     plan: &Arc<Plan>,
     balance: Balance,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Socket>,
     stop: watch::Receiver<bool>,
     ended: mpsc::UnboundedSender<io::Result<()>>,
 ) -> io::Result<()> {

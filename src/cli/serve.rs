@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use super::addresses::shown_addresses;
+use super::addresses::{curl, shown_addresses};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
 use super::{Failure, ServeArgs, print};
@@ -143,7 +143,8 @@ fn announce(config: &Config, file: Option<&Path>, shown: &[String], sandbox: boo
     print::line(format!("Accounts: {}", account_list(config, sandbox)));
     if let Some(address) = shown.first() {
         let account = account_prefix(config, sandbox);
-        print::line(format!("Try: curl '{address}{account}/crm/v3/objects/contacts?limit=1'"));
+        let target = format!("{account}/crm/v3/objects/contacts?limit=1");
+        print::line(format!("Try: {}", curl(address, &target)));
     }
     if sandbox {
         print::line(format!("What the sandbox saw: curl {upstream}/sandbox/requests"));

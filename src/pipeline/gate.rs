@@ -1,10 +1,13 @@
 //! First stage: may this caller talk to us?
 //!
-//! Checks in the order of the design: limits, `Host`, browser, target. It looks at the head alone
-//! and changes nothing; it knows no accounts.
+//! Checks in this order: the connection, limits, `Host`, browser, target. What there is to say of a
+//! connection has been found out when it was accepted; beyond that the gate looks at the head alone
+//! and changes nothing. It knows no accounts.
 
 pub mod browser;
 mod host;
+
+use std::rc::Rc;
 
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
@@ -13,13 +16,14 @@ use http::{Method, Version};
 use crate::types::path;
 use crate::types::refusal::Refusal;
 
-/// Where a request came in: what its `Host` has to match.
-#[derive(Clone, Copy, Debug)]
+/// Where a request came in, and whether anything that comes in there is served.
+#[derive(Clone, Debug)]
 pub struct Entrance {
-    /// The port that the listener is bound to.
-    pub port: u16,
-    /// The limit of connections is passed: requests are answered, not served.
-    pub overloaded: bool,
+    /// The port that the listener is bound to, which `Host` has to match; a Unix socket has none.
+    pub port: Option<u16>,
+    /// Why requests on this connection are answered and not served: whose it is, or that it is one
+    /// too many.
+    pub refusal: Option<Rc<Refusal>>,
 }
 
 /// Limits on a request's head.
@@ -35,9 +39,9 @@ pub struct HeadLimits {
 const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Whether the request may go on; says why not otherwise.
-pub fn admit(head: &Parts, entrance: Entrance, limits: HeadLimits) -> Result<(), Refusal> {
-    if entrance.overloaded {
-        return Err(Refusal::Overloaded);
+pub fn admit(head: &Parts, entrance: &Entrance, limits: HeadLimits) -> Result<(), Refusal> {
+    if let Some(refusal) = &entrance.refusal {
+        return Err(Refusal::clone(refusal));
     }
     check_size(head, limits)?;
     host::check(head, entrance)?;

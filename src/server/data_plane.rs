@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -17,6 +16,8 @@ use tracing::{info, warn};
 
 use super::balance::Balance;
 use super::connection::{Connections, Limits};
+use super::stream::{Acceptor, Socket, Stream};
+use super::users::Users;
 use crate::accounts::Accounts;
 use crate::admin::Admin;
 use crate::pipeline::{Pipeline, Settings};
@@ -34,6 +35,7 @@ const COURTESY: Duration = Duration::from_millis(1);
 pub struct Plan {
     pub settings: Settings,
     pub limits: Limits,
+    pub users: Users,
     pub accounts: Arc<Accounts>,
     pub origin: Arc<Origin>,
     pub connector: Connector,
@@ -47,17 +49,17 @@ pub struct Plan {
 pub fn run(
     plan: &Plan,
     balance: Balance,
-    listeners: Vec<std::net::TcpListener>,
+    sockets: Vec<Socket>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(serve(plan, balance, listeners, stop))
+    runtime.block_on(serve(plan, balance, sockets, stop))
 }
 
 async fn serve(
     plan: &Plan,
     balance: Balance,
-    listeners: Vec<std::net::TcpListener>,
+    sockets: Vec<Socket>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let upstream = Upstream::new(
@@ -70,11 +72,11 @@ async fn serve(
     let accounts = Arc::clone(&plan.accounts);
     let clock = Arc::clone(&plan.clock);
     let pipeline = Pipeline::new(plan.settings, accounts, upstream, local, clock);
-    let connections = Connections::new(pipeline, plan.limits, balance.clone());
+    let connections = Connections::new(pipeline, plan.limits, plan.users.watch()?, balance.clone());
     let mut accepting = Vec::new();
-    for listener in listeners {
-        let port = listener.local_addr()?.port();
-        let listener = TcpListener::from_std(listener)?;
+    for socket in sockets {
+        let listener = Acceptor::new(socket)?;
+        let port = listener.port()?;
         let (connections, balance) = (Rc::clone(&connections), balance.clone());
         let stop = stop.clone();
         accepting.push(tokio::task::spawn_local(async move {
@@ -99,8 +101,8 @@ async fn drain(connections: &Connections, grace: Duration) {
 }
 
 async fn accept(
-    listener: TcpListener,
-    port: u16,
+    listener: Acceptor,
+    port: Option<u16>,
     connections: &Rc<Connections>,
     balance: &Balance,
     mut stop: watch::Receiver<bool>,
@@ -129,7 +131,7 @@ async fn accept(
 
 /// The next connection. All cores wait on the same sockets, and the one that wakes first would
 /// take whatever comes in a burst; so a core that is ahead waits a moment before it takes one.
-async fn next(listener: &TcpListener, balance: &Balance) -> io::Result<TcpStream> {
+async fn next(listener: &Acceptor, balance: &Balance) -> io::Result<Stream> {
     let mut courtesy: Option<Pin<Box<Sleep>>> = None;
     let mut was_courteous = false;
     poll_fn(|cx| {
@@ -143,16 +145,16 @@ async fn next(listener: &TcpListener, balance: &Balance) -> io::Result<TcpStream
         }
         let accepted = listener.poll_accept(cx);
         was_courteous &= accepted.is_ready();
-        accepted.map_ok(|(stream, _)| stream)
+        accepted
     })
     .await
 }
 
 /// A connection that is waiting already.
-async fn waiting(listener: &TcpListener) -> Option<TcpStream> {
+async fn waiting(listener: &Acceptor) -> Option<Stream> {
     poll_fn(|cx| {
         Poll::Ready(match listener.poll_accept(cx) {
-            Poll::Ready(Ok((stream, _))) => Some(stream),
+            Poll::Ready(Ok(stream)) => Some(stream),
             _ => None,
         })
     })

@@ -23,6 +23,8 @@ pub enum Refusal {
     AccountConflict(&'static str),
     /// The account, and what it does serve.
     CredentialKind(AccountName, &'static str),
+    /// Whose connection it is.
+    UserNotAllowed(String),
     HostNotAllowed,
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
@@ -65,6 +67,7 @@ impl Refusal {
             Self::UnknownAccount(_) => "unknown-account",
             Self::AccountConflict(_) => "account-conflict",
             Self::CredentialKind(..) => "credential-kind",
+            Self::UserNotAllowed(_) => "user-not-allowed",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
             Self::CredentialPathBlocked => "credential-path-blocked",
@@ -93,9 +96,10 @@ impl Refusal {
             | Self::UnknownAccount(_)
             | Self::AccountConflict(_)
             | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
-            Self::HostNotAllowed | Self::OriginNotAllowed(_) | Self::CredentialPathBlocked => {
-                StatusCode::FORBIDDEN
-            }
+            Self::UserNotAllowed(_)
+            | Self::HostNotAllowed
+            | Self::OriginNotAllowed(_)
+            | Self::CredentialPathBlocked => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -123,6 +127,7 @@ impl Refusal {
             Self::UnknownAccount(None) => "The request names an account by something that is neither an account's name nor a Hub ID of one.".to_owned(),
             Self::AccountConflict(what) => format!("The account of this request is not clear: {what}."),
             Self::CredentialKind(account, serves) => format!("Account {account} serves {serves} only: name another account for this operation."),
+            Self::UserNotAllowed(who) => format!("This proxy does not serve {who}: who runs it can add a user to server.allowed_users."),
             Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy: {what}."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
@@ -181,6 +186,7 @@ mod tests {
             (Refusal::UnknownAccount(None), "unknown-account", 400, false),
             (Refusal::AccountConflict(""), "account-conflict", 400, false),
             (Refusal::CredentialKind(acme.clone(), ""), "credential-kind", 400, false),
+            (Refusal::UserNotAllowed(String::new()), "user-not-allowed", 403, false),
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),

@@ -28,4 +28,6 @@ mod smuggling;
 mod streaming;
 mod tls_upstream;
 mod tokens;
+mod unix_socket;
 mod upstream_faults;
+mod users;

@@ -21,7 +21,7 @@ pub fn is_browser(headers: &HeaderMap) -> bool {
 }
 
 /// No page of another origin is behind the request; below `/_proxy/` the proxy's own pages may be.
-pub fn check(head: &Parts, entrance: Entrance) -> Result<(), Refusal> {
+pub fn check(head: &Parts, entrance: &Entrance) -> Result<(), Refusal> {
     let local = head.uri.path().starts_with("/_proxy/");
     let headers = &head.headers;
     for site in headers.get_all(&SEC_FETCH_SITE) {
@@ -50,7 +50,7 @@ fn check_site(site: &HeaderValue, method: &Method, local: bool) -> Result<(), Re
 }
 
 /// Compared with the names of this listener, never with the request's own `Host` alone.
-fn is_own_origin(origin: &[u8], entrance: Entrance) -> bool {
+fn is_own_origin(origin: &[u8], entrance: &Entrance) -> bool {
     origin.strip_prefix(b"http://").is_some_and(|authority| host::names(authority, entrance))
 }
 
@@ -104,7 +104,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false }).is_ok();
+            let seen = check(&head, &Entrance { port: Some(1), refusal: None }).is_ok();
             assert_eq!(seen, *expected, "{method} {path} {lines:?}");
         }
     }

@@ -7,7 +7,7 @@ use super::Entrance;
 use crate::types::refusal::Refusal;
 
 /// The request names this listener, once and without contradiction (RFC 9112, section 3.2).
-pub fn check(head: &Parts, entrance: Entrance) -> Result<(), Refusal> {
+pub fn check(head: &Parts, entrance: &Entrance) -> Result<(), Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next().map(|value| value.as_bytes());
     if hosts.next().is_some() {
@@ -34,20 +34,21 @@ pub fn check(head: &Parts, entrance: Entrance) -> Result<(), Refusal> {
     }
 }
 
-fn contradiction(head: &Parts, target: &[u8], entrance: Entrance) -> Refusal {
+fn contradiction(head: &Parts, target: &[u8], entrance: &Entrance) -> Refusal {
     if head.version < http::Version::HTTP_2 && !names(target, entrance) {
         return Refusal::BadRequestTarget("its absolute form names another host");
     }
     Refusal::BadRequest("its Host header differs from the host of its target")
 }
 
-/// Whether `authority` is a loopback name with this listener's port. Without a port it means 80.
-pub fn names(authority: &[u8], entrance: Entrance) -> bool {
+/// Whether `authority` is a loopback name with this listener's port. Without a port it means 80. On
+/// a Unix socket any port will do: there is none to match, and no page that could get there.
+pub fn names(authority: &[u8], entrance: &Entrance) -> bool {
     let Some((host, port)) = split_port(authority) else { return false };
     let host = host.strip_suffix(b".").unwrap_or(host);
     let loopback =
         host.eq_ignore_ascii_case(b"localhost") || host == b"127.0.0.1" || host == b"[::1]";
-    loopback && port == entrance.port
+    loopback && entrance.port.is_none_or(|own| own == port)
 }
 
 fn split_port(authority: &[u8]) -> Option<(&[u8], u16)> {
@@ -99,10 +100,21 @@ mod tests {
         ];
         for (authority, port, expected) in cases {
             assert_eq!(
-                names(authority.as_bytes(), Entrance { port, overloaded: false }),
+                names(authority.as_bytes(), &Entrance { port: Some(port), refusal: None }),
                 expected,
                 "{authority}"
             );
+        }
+    }
+
+    #[test]
+    fn on_a_unix_socket_a_loopback_name_is_ours_with_any_port_or_none() {
+        let entrance = Entrance { port: None, refusal: None };
+        for authority in ["localhost", "localhost:1", "127.0.0.1:8787", "[::1]", "LOCALHOST."] {
+            assert!(names(authority.as_bytes(), &entrance), "{authority}");
+        }
+        for authority in ["evil.example", "localhost:", "localhost:x", "", "127.0.0.2"] {
+            assert!(!names(authority.as_bytes(), &entrance), "{authority}");
         }
     }
 
@@ -126,7 +138,7 @@ mod tests {
                 request = request.header("host", *host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false })
+            let seen = check(&head, &Entrance { port: Some(1), refusal: None })
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {hosts:?}");
@@ -147,7 +159,7 @@ mod tests {
                 request = request.header("host", host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance { port: 1, overloaded: false })
+            let seen = check(&head, &Entrance { port: Some(1), refusal: None })
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {host:?}");

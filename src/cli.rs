@@ -68,7 +68,7 @@ enum Command {
 /// Flags of `serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 struct ServeArgs {
-    /// Address to listen on, such as localhost:8787; may be given several times
+    /// Address to listen on, such as localhost:8787 or unix:proxy.sock; may be given several times
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
 

@@ -20,6 +20,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use error::{ConfigError, Place};
 pub use listen::Listen;
 pub use paths::Folders;
 pub use secret_ref::{SecretError, SecretRef};
+pub use users::{AllowedUser, AllowedUsers};
 
 /// Where settings come from.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<LocalName>,
     /// Origins of the web pages that may call.
     pub allowed_origins: Vec<Origin>,
+    pub allowed_users: AllowedUsers,
     /// Data-plane runtimes, at least 1.
     pub threads: usize,
     pub max_connections: usize,
@@ -174,15 +177,15 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     if !flags.sandbox {
         env::add_account(env, &mut layer)?;
     }
-    layer.merge(from_flags(flags));
+    layer.merge(from_flags(flags, folders));
     let config = build(layer, flags.sandbox)?;
     Ok(Loaded { config, file: file_used })
 }
 
-fn from_flags(flags: &Flags) -> Layer {
+fn from_flags(flags: &Flags, folders: &Folders) -> Layer {
     let mut layer = Layer::default();
     if !flags.listen.is_empty() {
-        let listen = Value::List(flags.listen.clone());
+        let listen = Value::List(listen::resolved(flags.listen.clone(), folders.base()));
         layer.set("server.listen", listen, Place::Flag("--listen"));
     }
     if let Some(account) = &flags.account {
@@ -240,12 +243,19 @@ fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
     };
     let allowed_hosts = layer.parse_list("server.allowed_hosts", allowed::hosts)?;
     let allowed_origins = layer.parse_list("server.allowed_origins", allowed::origins)?;
+    let allowed_users = match layer.take_list("server.allowed_users") {
+        Some((entries, place)) => {
+            users::parse(&entries).map_err(|problem| ConfigError::at(&place, problem))?
+        }
+        None => AllowedUsers::default(),
+    };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = Duration::from_secs;
     Ok(ServerConfig {
         listen,
         allowed_hosts: allowed_hosts.unwrap_or_default(),
         allowed_origins: allowed_origins.unwrap_or_default(),
+        allowed_users,
         threads: layer.take_usize("server.threads").unwrap_or_else(cores),
         max_connections: layer.take_usize("server.max_connections").unwrap_or(4096),
         header_timeout: layer.take_time("server.header_timeout").unwrap_or(seconds(10)),

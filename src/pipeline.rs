@@ -85,8 +85,8 @@ struct Client {
     origin: Option<HeaderValue>,
     speaks_http2: bool,
     asks_for_head: bool,
-    /// Its connection is one too many.
-    overloads: bool,
+    /// Its connection is not served, whatever it asks for.
+    is_refused: bool,
 }
 
 /// An answer whose body is not yet tied to its exchange.
@@ -131,13 +131,13 @@ impl Pipeline {
             origin: self.settings.allowed.origin_of(&head.headers).cloned(),
             speaks_http2: head.version >= Version::HTTP_2,
             asks_for_head: head.method == Method::HEAD,
-            overloads: entrance.overloaded,
+            is_refused: entrance.refusal.is_some(),
         };
         async move {
             let mut account = None;
             let links = self.settings.rewrite_links.then(|| Links::of(&head));
             let outcome = {
-                let serving = pin!(self.serve(entrance, head, body, &mut exchange, &mut account));
+                let serving = pin!(self.serve(&entrance, head, body, &mut exchange, &mut account));
                 without_panic(serving).await
             };
             let outcome = match (outcome, links) {
@@ -174,7 +174,7 @@ impl Pipeline {
     /// The stages in their order.
     async fn serve(
         &self,
-        entrance: Entrance,
+        entrance: &Entrance,
         mut head: Parts,
         body: Incoming,
         exchange: &mut Exchange,
@@ -286,7 +286,7 @@ impl Pipeline {
         }
         // Answered before the client has sent everything: what follows is read and dropped, and a
         // further request on this connection could not be found behind it.
-        if body_unread || (client.overloads && !client.speaks_http2) {
+        if body_unread || (client.is_refused && !client.speaks_http2) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -10,6 +10,8 @@ mod data_plane;
 mod drain;
 mod file_limit;
 pub mod listener;
+mod stream;
+mod users;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,8 +33,10 @@ use crate::upstream::outbound_proxy::OutboundProxy;
 use crate::upstream::tls::{TlsConfigs, TlsSetupError};
 use balance::Balance;
 use connection::Limits;
-use data_plane::{Door, Plan};
+use data_plane::Plan;
 use listener::Listener;
+use stream::Socket;
+use users::{Users, UsersError};
 
 /// What the parser reads beyond the gate's limit, which counts no more than names and values.
 const PARSER_RESERVE: usize = 64 * 1024;
@@ -46,6 +50,8 @@ pub enum StartError {
     Upstream(io::Error),
     #[error("there is no account {0} for its own addresses")]
     Account(AccountName),
+    #[error("{0}")]
+    Users(#[from] UsersError),
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
 }
@@ -58,12 +64,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Prepares a server for `accounts` on `listeners`. `tls` must be given when the upstream is
+    /// Prepares a server for `accounts` on `listeners`, each with the only account that it serves. `tls` must be given when the upstream is
     /// https.
     pub fn new(
         config: &Config,
         accounts: Arc<Accounts>,
-        listeners: Vec<Listener>,
+        listeners: Vec<(Listener, Option<AccountName>)>,
         tls: Option<TlsConfigs>,
         clock: SharedClock,
     ) -> Result<Self, StartError> {
@@ -72,11 +78,16 @@ impl Server {
         let through = through.map_err(StartError::Upstream)?;
         let timeout = config.upstream.connect_timeout;
         let connector = Connector::new(Arc::clone(&origin), tls, through, timeout);
-        let doors = listeners.into_iter().map(|listener| door(listener, &accounts));
+        let addresses = listeners.iter().filter_map(|(listener, _)| listener.address());
+        let tcp = addresses.map(|address| address.ip()).next();
+        let doors = listeners
+            .into_iter()
+            .map(|(listener, account)| Door::of(listener, account.as_ref(), &accounts));
         let doors = doors.collect::<Result<Vec<_>, _>>()?;
         let plan = Plan {
             settings: settings(config),
             limits: limits(config),
+            users: Users::resolve(&config.server.allowed_users, tcp)?,
             accounts,
             origin,
             connector: connector.map_err(StartError::Upstream)?,
@@ -94,11 +105,10 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
         for balance in Balance::among(self.cores) {
-            let doors: io::Result<Vec<_>> = self.doors.iter().map(Door::try_clone).collect();
-            start_core(&self.plan, balance, doors?, stopped.clone(), sender.clone())?;
+            let sockets: io::Result<Vec<_>> = self.doors.iter().map(Door::for_a_core).collect();
+            start_core(&self.plan, balance, sockets?, stopped.clone(), sender.clone())?;
         }
-        // The cores hold the sockets now: when the last lets go, connections are refused.
-        drop((self.doors, sender));
+        drop(sender);
         tokio::select! {
             outcome = ended.recv() => {
                 outcome.unwrap_or(Ok(()))?;
@@ -106,6 +116,9 @@ impl Server {
             }
             () = shutdown => {}
         }
+        // The cores hold the sockets as well: when the last lets go, connections are refused. The
+        // file of a Unix socket goes now, so that a successor can have its place at once.
+        drop(self.doors);
         // Without a receiver no core is left to be told.
         let _ = stop.send(true);
         while let Some(outcome) = ended.recv().await {
@@ -118,13 +131,13 @@ impl Server {
 fn start_core(
     plan: &Arc<Plan>,
     balance: Balance,
-    doors: Vec<Door>,
+    sockets: Vec<(Socket, Option<usize>)>,
     stop: watch::Receiver<bool>,
     ended: mpsc::UnboundedSender<io::Result<()>>,
 ) -> io::Result<()> {
     let plan = Arc::clone(plan);
     thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
-        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, doors, stop));
+        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, sockets, stop));
         let outcome = catch_unwind(running);
         // Nobody listens any more when the process is about to end.
         let _ = ended.send(outcome.unwrap_or_else(|_| Err(io::Error::other("a core panicked"))));
@@ -132,14 +145,28 @@ fn start_core(
     Ok(())
 }
 
-/// An account that is missing must not make its listener one for all.
-fn door(listener: Listener, accounts: &Accounts) -> Result<Door, StartError> {
-    let index = |name: AccountName| match accounts.find(name.as_str()) {
-        Ok(index) => Ok(index),
-        Err(_) => Err(StartError::Account(name)),
-    };
-    let account = listener.account.map(index).transpose()?;
-    Ok(Door { socket: listener.socket, account })
+/// A listener, and the index of the account that it is reserved for.
+struct Door {
+    listener: Listener,
+    account: Option<usize>,
+}
+
+impl Door {
+    fn of(
+        listener: Listener,
+        account: Option<&AccountName>,
+        accounts: &Accounts,
+    ) -> Result<Self, StartError> {
+        let index = |name: &AccountName| {
+            accounts.find(name.as_str()).map_err(|_| StartError::Account(name.clone()))
+        };
+        Ok(Self { listener, account: account.map(index).transpose()? })
+    }
+
+    /// The same socket for one more core.
+    fn for_a_core(&self) -> io::Result<(Socket, Option<usize>)> {
+        Ok((self.listener.for_a_core()?, self.account))
+    }
 }
 
 fn settings(config: &Config) -> Settings {

@@ -22,6 +22,11 @@ pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {
     telemetry::install(LogFormat::Text, telemetry::level_of_process().as_deref());
     let listen: Listen =
         flags.listen.parse().map_err(|error| Failure::usage(format!("--listen: {error}")))?;
+    if matches!(listen, Listen::Unix(_)) {
+        return Err(Failure::usage(
+            "--listen: the sandbox listens on `localhost:PORT` or a loopback `IP:PORT` only",
+        ));
+    }
     let listeners = listener::open(std::slice::from_ref(&listen)).map_err(Failure::failed)?;
     let options =
         Options { token_ttl: flags.token_ttl, rotation: flags.rotation, seed: flags.seed };
@@ -87,7 +92,12 @@ impl Drop for Beside {
 }
 
 fn sockets(listeners: Vec<Listener>) -> Vec<TcpListener> {
-    listeners.into_iter().map(|listener| listener.socket).collect()
+    let socket = |listener| match listener {
+        Listener::Tcp(tcp) => Some(tcp.socket),
+        #[cfg(unix)]
+        Listener::Unix(_) => None,
+    };
+    listeners.into_iter().filter_map(socket).collect()
 }
 
 fn into_tokio(sockets: Vec<TcpListener>) -> io::Result<Vec<tokio::net::TcpListener>> {

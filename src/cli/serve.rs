@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use super::addresses::shown_addresses;
+use super::addresses::{curl, shown_addresses};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
 use super::{Failure, ServeArgs, print};
@@ -89,16 +89,18 @@ struct Shown {
     account: Option<AccountName>,
 }
 
+/// A listener and the only account that it serves.
+type Reserved = (Listener, Option<AccountName>);
+
 /// Opens the addresses for all accounts, then each account's own.
-fn open_listeners(config: &Config) -> Result<(Vec<Listener>, Vec<Shown>), Failure> {
-    let mut listeners = listener::open(&config.server.listen).map_err(Failure::failed)?;
-    let addresses = shown_addresses(&config.server.listen, &listeners).into_iter();
-    let mut shown: Vec<_> = addresses.map(|address| Shown { address, account: None }).collect();
-    for (name, account) in &config.accounts {
-        let own = listener::open_for(name, &account.listen).map_err(Failure::failed)?;
-        let addresses = shown_addresses(&account.listen, &own).into_iter();
-        shown.extend(addresses.map(|address| Shown { address, account: Some(name.clone()) }));
-        listeners.extend(own);
+fn open_listeners(config: &Config) -> Result<(Vec<Reserved>, Vec<Shown>), Failure> {
+    let own = config.accounts.iter().map(|(name, account)| (&account.listen, Some(name)));
+    let (mut listeners, mut shown) = (Vec::new(), Vec::new());
+    for (entries, account) in [(&config.server.listen, None)].into_iter().chain(own) {
+        let opened = listener::open(entries).map_err(Failure::failed)?;
+        let addresses = shown_addresses(entries, &opened).into_iter();
+        shown.extend(addresses.map(|address| Shown { address, account: account.cloned() }));
+        listeners.extend(opened.into_iter().map(|listener| (listener, account.cloned())));
     }
     Ok((listeners, shown))
 }
@@ -165,7 +167,8 @@ fn announce(config: &Config, file: Option<&Path>, shown: &[Shown], sandbox: bool
     print::line(format!("Accounts: {}", account_list(config, sandbox)));
     if let Some(Shown { address, .. }) = shown.first() {
         let account = account_prefix(config, sandbox);
-        print::line(format!("Try: curl '{address}{account}/crm/v3/objects/contacts?limit=1'"));
+        let target = format!("{account}/crm/v3/objects/contacts?limit=1");
+        print::line(format!("Try: {}", curl(address, &target)));
     }
     if sandbox {
         print::line(format!("What the sandbox saw: curl {upstream}/sandbox/requests"));

@@ -11,7 +11,7 @@ use super::keys::{self, Kind};
 use super::layers::{Layer, Value};
 use super::paths::{Base, Candidate};
 use super::secret_ref::SecretRef;
-use super::{duration, size};
+use super::{duration, listen, size};
 use crate::types::account::AccountName;
 
 /// Largest file that is read, in bytes.
@@ -173,6 +173,9 @@ fn typed(kind: Kind, value: &DeValue<'_>, base: Base<'_>) -> Result<Value, Wrong
     }
     let typed = match (kind, value) {
         (Kind::List, DeValue::Array(array)) => texts(array).map(Value::List),
+        (Kind::Addresses, DeValue::Array(array)) => {
+            texts(array).map(|entries| Value::List(listen::resolved(entries, base)))
+        }
         (Kind::Switch, DeValue::Boolean(on)) => Some(Value::Switch(*on)),
         (Kind::Count { .. } | Kind::Size { .. } | Kind::Limit { .. }, DeValue::Integer(number)) => {
             let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
@@ -180,7 +183,9 @@ fn typed(kind: Kind, value: &DeValue<'_>, base: Base<'_>) -> Result<Value, Wrong
         }
         // A number or a switch in quotes is a mistake in the file, where the environment knows
         // nothing but text.
-        (Kind::Count { .. } | Kind::Switch | Kind::List, DeValue::String(_)) => None,
+        (Kind::Count { .. } | Kind::Switch | Kind::List | Kind::Addresses, DeValue::String(_)) => {
+            None
+        }
         (_, DeValue::String(text)) => from_text(kind, text, base),
         _ => None,
     };
@@ -204,7 +209,8 @@ pub(super) fn from_text(kind: Kind, text: &str, base: Base<'_>) -> Option<Value>
     match kind {
         Kind::Text => Some(Value::Text(text.to_owned())),
         Kind::Path => Some(Value::Path(base.resolve(text))),
-        Kind::List => Some(Value::List(text.split(',').map(|item| item.trim().into()).collect())),
+        Kind::List => Some(Value::List(items(text))),
+        Kind::Addresses => Some(Value::List(listen::resolved(items(text), base))),
         Kind::Switch => text.parse().ok().map(Value::Switch),
         // Digits only: the standard parser would accept a sign.
         Kind::Count { .. } if text.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -219,6 +225,10 @@ pub(super) fn from_text(kind: Kind, text: &str, base: Base<'_>) -> Option<Value>
         }
         Kind::Secret => None,
     }
+}
+
+fn items(text: &str) -> Vec<String> {
+    text.split(',').map(|item| item.trim().to_owned()).collect()
 }
 
 fn bounded(kind: Kind, number: u64) -> Option<Value> {

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Text,
     /// Texts; in the environment with commas between them.
     List,
+    /// Addresses to listen on; likewise, and the path of a Unix socket is relative as a path is.
+    Addresses,
     /// A path.
     Path,
     /// `true` or `false`.
@@ -70,9 +72,10 @@ const fn count(min: u64, max: u64) -> Kind {
 /// them is none.
 pub(super) const KEYS: &[Key] = &[
     key("default_account", Kind::Text, "\"acme\""),
-    key("server.listen", Kind::List, "[\"localhost:8787\"]"),
+    key("server.listen", Kind::Addresses, "[\"localhost:8787\"]"),
     key("server.allowed_hosts", Kind::List, "[\"hubspot.localhost\"]"),
     key("server.allowed_origins", Kind::List, "[\"http://localhost:3000\"]"),
+    key("server.allowed_users", Kind::List, "[\"self\", \"root\"]"),
     key("server.threads", count(1, 1024), "2"),
     key("server.max_connections", count(1, 1_000_000), "4096"),
     key("server.header_timeout", time(100, 600), "\"10s\""),
@@ -98,7 +101,7 @@ pub(super) const KEYS: &[Key] = &[
     key("policy.deny", Kind::List, "[\"DELETE /**\"]"),
     key("accounts.NAME.type", Kind::Text, "\"oauth\""),
     key("accounts.NAME.hub_id", count(1, u64::MAX), "1234567"),
-    key("accounts.NAME.listen", Kind::List, "[\"localhost:8788\"]"),
+    key("accounts.NAME.listen", Kind::Addresses, "[\"localhost:8788\"]"),
     key("accounts.NAME.policy.mode", Kind::Text, "\"read-only\""),
     key("accounts.NAME.policy.allow", Kind::List, "[\"GET /crm/v3/objects/**\"]"),
     key("accounts.NAME.policy.deny", Kind::List, "[\"DELETE /**\"]"),
@@ -149,7 +152,7 @@ impl Kind {
     fn expected(&self) -> String {
         match self {
             Self::Text | Self::Path => "a text that is not empty".to_owned(),
-            Self::List => "a list of texts".to_owned(),
+            Self::List | Self::Addresses => "a list of texts".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Count { min, max: u64::MAX } => format!("a whole number from {min}"),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),

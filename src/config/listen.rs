@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::error::shown;
+use super::paths::Base;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +15,26 @@ pub enum Listen {
     Localhost(u16),
     /// `IP:PORT`; loopback only.
     Address(SocketAddr),
+    /// `unix:PATH`: a Unix socket at that path.
+    Unix(PathBuf),
 }
 
-const FORMS: &str = "an entry is `localhost:PORT` or a loopback `IP:PORT`, such as `localhost:8787`, `127.0.0.1:8787` or `[::1]:8787`";
+/// What begins the entry of a Unix socket.
+const UNIX: &str = "unix:";
+const FORMS: &str = "an entry is `localhost:PORT`, a loopback `IP:PORT` or `unix:PATH`, such as `localhost:8787`, `127.0.0.1:8787`, `[::1]:8787` or `unix:proxy.sock`";
+
+/// The entries with the path of each Unix socket as `base` has it.
+pub(super) fn resolved(entries: Vec<String>, base: Base<'_>) -> Vec<String> {
+    let entry = |entry: String| match entry.strip_prefix(UNIX) {
+        // A path that is no text is left as it was written.
+        Some(path) if !path.is_empty() => match base.resolve(path).to_str() {
+            Some(path) => format!("{UNIX}{path}"),
+            None => entry,
+        },
+        _ => entry,
+    };
+    entries.into_iter().map(entry).collect()
+}
 
 /// All entries; the error is what is wrong with which.
 pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
@@ -37,7 +56,7 @@ pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
 /// each list.
 pub(super) fn parse_beside(taken: &[Listen], entries: &[String]) -> Result<Vec<Listen>, String> {
     let parsed = parse(entries)?;
-    for listen in parsed.iter().filter(|listen| listen.port() != 0) {
+    for listen in parsed.iter().filter(|listen| !listen.is_any_port()) {
         if let Some(other) = taken.iter().find(|other| other.overlaps(listen)) {
             return Err(format!(
                 "`{listen}` is the same address as `{other}` of another list: choose another port"
@@ -49,8 +68,12 @@ pub(super) fn parse_beside(taken: &[Listen], entries: &[String]) -> Result<Vec<L
 
 fn parse_entry(entry: &str) -> Result<Listen, String> {
     let name = shown(entry, "an entry");
-    if entry.starts_with("unix:") {
-        return Err(format!("{name} is a Unix socket, which is not supported: {FORMS}"));
+    if let Some(path) = entry.strip_prefix(UNIX) {
+        return match path {
+            _ if cfg!(not(unix)) => Err("this system has no Unix sockets".to_owned()),
+            "" => Err(format!("{name} names no path: write `unix:proxy.sock`")),
+            path => Ok(Listen::Unix(PathBuf::from(path))),
+        };
     }
     if let Some(port) = port(entry.strip_prefix(':').unwrap_or(entry)) {
         return Err(format!("{name} names no host: write `localhost:{port}`"));
@@ -84,10 +107,12 @@ fn port(text: &str) -> Option<u16> {
 }
 
 impl Listen {
-    fn port(&self) -> u16 {
+    /// Whether it stands for any free port.
+    fn is_any_port(&self) -> bool {
         match self {
-            Self::Localhost(port) => *port,
-            Self::Address(address) => address.port(),
+            Self::Localhost(port) => *port == 0,
+            Self::Address(address) => address.port() == 0,
+            Self::Unix(_) => false,
         }
     }
 
@@ -118,6 +143,7 @@ impl fmt::Display for Listen {
         match self {
             Self::Localhost(port) => write!(f, "localhost:{port}"),
             Self::Address(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -158,7 +184,7 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_mend() {
-        let cases: [(&[&str], &str); 15] = [
+        let cases: [(&[&str], &str); 16] = [
             (&[], "the list is empty"),
             (&["8787"], "`8787` names no host: write `localhost:8787`"),
             (&[":8787"], "write `localhost:8787`"),
@@ -170,7 +196,8 @@ mod tests {
             (&["0.0.0.0:8787"], "acts with your HubSpot token: write `localhost:8787`"),
             (&["[::]:1"], "is not a loopback address"),
             (&["192.168.1.5:1"], "is not a loopback address"),
-            (&["unix:/run/x.sock"], "which is not supported: an entry is `localhost:PORT`"),
+            (&["unix:"], "names no path"),
+            (&["unix:/a", "unix:/a"], "`unix:/a` and `unix:/a` are the same address"),
             (&["example.com:80"], "is not an address to listen on"),
             (&["localhost:1", "localhost:1"], "`localhost:1` and `localhost:1` are the same"),
             (&["[::1]:1", "localhost:1"], "`[::1]:1` and `localhost:1` are the same"),

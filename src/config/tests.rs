@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Config, ConfigError, CredentialConfig, Environment, Flags, Folders, Listen, Loaded};
+use super::{
+    AllowedUsers, Config, ConfigError, CredentialConfig, Environment, Flags, Folders, Listen,
+    Loaded,
+};
 use super::{SecretRef, Sources, load};
 
 /// One start of the program: folders, files, environment and flags.
@@ -98,6 +101,7 @@ fn env_secret(name: &str) -> SecretRef {
 fn a_file_with_one_account_and_nothing_else_gives_the_defaults() {
     let config = Start::with_file(ACCOUNT).config();
     assert_eq!(config.server.listen, [Listen::Localhost(8787)]);
+    assert_eq!(config.server.allowed_users, AllowedUsers::default());
     assert!(config.server.threads >= 1);
     assert_eq!(config.server.max_connections, 4096);
     assert_eq!(config.server.idle_timeout, Duration::from_secs(75));
@@ -316,4 +320,22 @@ fn the_sandbox_needs_no_account_and_takes_none() {
     assert_eq!(config.server.threads, 7);
     start.flags.account = Some("acme".to_owned());
     assert_eq!(start.error(), "--account: the sandbox has one account, `default`");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_path_of_a_socket_is_relative_to_where_it_was_written() {
+    let entries = "listen = [\"unix:run/p.sock\", \"unix:~/p.sock\", \"unix:/p.sock\"]";
+    let start = Start::new();
+    start.write("config/proxy.toml", &format!("[server]\n{entries}\n{ACCOUNT}"));
+    let unix = |path: &str| Listen::Unix(start.path(path));
+    let expected = [unix("config/run/p.sock"), unix("home/p.sock"), unix("/p.sock")];
+    assert_eq!(start.config().server.listen, expected);
+    let expected = [unix("here/a"), Listen::Localhost(1)];
+    let start = start.env("HUBSPOT_PROXY_SERVER__LISTEN", "unix:a, localhost:1");
+    assert_eq!(start.config().server.listen, expected);
+    let expected = [Listen::Unix(start.path("here/b"))];
+    let mut start = start;
+    start.flags.listen = vec!["unix:b".to_owned()];
+    assert_eq!(start.config().server.listen, expected);
 }

@@ -1,11 +1,14 @@
 //! First stage: may this caller talk to us?
 //!
-//! Checks in this order: limits, `Host`, signs of a web page, framing, method, target. It looks at the head alone
-//! and changes nothing; it knows no accounts.
+//! Checks in this order: the connection, limits, `Host`, signs of a web page, framing, method, target.
+//! What there is to say of a connection has been found out when it was accepted; beyond that the
+//! gate looks at the head alone and changes nothing. It knows no accounts.
 
 pub mod allowed;
 pub mod browser;
 mod host;
+
+use std::rc::Rc;
 
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
@@ -15,21 +18,22 @@ use crate::types::path;
 use crate::types::refusal::Refusal;
 use allowed::Allowed;
 
-/// Where a request came in.
-#[derive(Clone, Copy, Debug)]
+/// Where a request came in, and whether anything that comes in there is served.
+#[derive(Clone, Debug)]
 pub struct Entrance {
-    /// The port that the listener is bound to.
-    pub port: u16,
+    /// The port that the listener is bound to, which `Host` has to match; a Unix socket has none.
+    pub port: Option<u16>,
     /// The index of the only account that this listener serves.
     pub account: Option<usize>,
-    /// The limit of connections is passed: requests are answered, not served.
-    pub overloaded: bool,
+    /// Why requests on this connection are answered and not served: whose it is, or that it is one
+    /// too many.
+    pub refusal: Option<Rc<Refusal>>,
 }
 
 impl Entrance {
     /// At a listener on `port` that serves any account.
     pub fn at(port: u16) -> Self {
-        Self { port, account: None, overloaded: false }
+        Self { port: Some(port), account: None, refusal: None }
     }
 }
 
@@ -48,12 +52,12 @@ const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// Whether the request may go on; says why not otherwise.
 pub fn admit(
     head: &Parts,
-    entrance: Entrance,
+    entrance: &Entrance,
     limits: HeadLimits,
     allowed: &Allowed,
 ) -> Result<(), Refusal> {
-    if entrance.overloaded {
-        return Err(Refusal::Overloaded);
+    if let Some(refusal) = &entrance.refusal {
+        return Err(Refusal::clone(refusal));
     }
     check_size(head, limits)?;
     host::check(head, entrance, allowed)?;

@@ -17,13 +17,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use super::balance::Balance;
 use super::drain::{Drain, Member};
+use super::stream::Stream;
+use super::users::Watch;
 use crate::deadline::{Deadline, Deadlines};
 use crate::pipeline::Pipeline;
 use crate::pipeline::gate::Entrance;
+use crate::types::refusal::Refusal;
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,7 +33,8 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection is parked after one or two of these without a request: long against the pauses of a
 /// client that is busy, and short, so that a burst of connections does not have them all in memory.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
-/// So many connections beyond the limit are told so; further ones are just closed.
+/// So many connections at a time are told why they are not served, of strangers and beyond the limit
+/// each; further ones are just closed.
 const REFUSED_IN_WORDS: usize = 64;
 
 /// Time-outs and sizes of client connections.
@@ -59,14 +62,17 @@ pub struct Connections {
     tick_length: Duration,
     idle: Deadlines,
     header: Deadlines,
+    watch: Watch,
     balance: Balance,
+    /// Connections of users who may not connect: what they open does not count against others.
+    strangers: Balance,
 }
 
 /// How serving ended.
 enum End {
     Closed,
     /// Nothing is going on; here is the socket.
-    Idle(TcpStream),
+    Idle(Stream),
 }
 
 /// How the first bytes look.
@@ -78,7 +84,7 @@ enum Opening {
 
 impl Connections {
     /// The connections of the core that `balance` belongs to.
-    pub fn new(pipeline: Rc<Pipeline>, limits: Limits, balance: Balance) -> Rc<Self> {
+    pub fn new(pipeline: Rc<Pipeline>, limits: Limits, watch: Watch, balance: Balance) -> Rc<Self> {
         let shortest = limits.header_timeout.min(limits.idle_timeout);
         let tick_length = (shortest / 4).clamp(Duration::from_millis(10), LONGEST_TICK);
         Rc::new(Self {
@@ -91,7 +97,9 @@ impl Connections {
             tick_length,
             idle: Deadlines::new(limits.idle_timeout),
             header: Deadlines::new(limits.header_timeout),
+            watch,
             balance,
+            strangers: Balance::alone(),
         })
     }
 
@@ -101,15 +109,20 @@ impl Connections {
     }
 
     /// Serves `stream`, which came in at `entrance`, in a task of its own.
-    pub fn spawn(self: &Rc<Self>, stream: TcpStream, entrance: Entrance) {
-        let counted = self.balance.count();
-        let beyond = self.balance.total().saturating_sub(self.limits.max_connections);
+    pub fn spawn(self: &Rc<Self>, stream: Stream, entrance: &Entrance) {
+        let stranger = self.watch.check(&stream).err();
+        let (place, limit) = match stranger {
+            Some(_) => (&self.strangers, 0),
+            None => (&self.balance, self.limits.max_connections),
+        };
+        let counted = place.count();
+        let beyond = place.total().saturating_sub(limit);
         if beyond > REFUSED_IN_WORDS {
             return;
         }
-        let entrance = Entrance { overloaded: beyond > 0, ..entrance };
-        // Small answers leave at once. A socket that refuses this still works.
-        let _ = stream.set_nodelay(true);
+        let refusal = stranger.or_else(|| (beyond > 0).then_some(Refusal::Overloaded));
+        let entrance = Entrance { refusal: refusal.map(Rc::new), ..entrance.clone() };
+        stream.send_without_delay();
         let connections = Rc::clone(self);
         let member = self.drain.join();
         tokio::task::spawn_local(async move {
@@ -118,7 +131,7 @@ impl Connections {
         });
     }
 
-    async fn run(self: Rc<Self>, mut stream: TcpStream, entrance: Entrance, member: Member) {
+    async fn run(self: Rc<Self>, mut stream: Stream, entrance: Entrance, member: Member) {
         let mut early = match self.opening(&stream, &member).await {
             Opening::Nothing => return,
             Opening::Http2(early) => {
@@ -127,7 +140,7 @@ impl Connections {
             Opening::Http1(early) => early,
         };
         loop {
-            let served = http1::serve(&self, stream, early, entrance, &member);
+            let served = http1::serve(&self, stream, early, &entrance, &member);
             match Box::pin(served).await {
                 End::Closed => return,
                 End::Idle(idle) => stream = idle,
@@ -140,7 +153,7 @@ impl Connections {
     }
 
     /// Reads until it is clear which HTTP version the client speaks: at most 24 bytes.
-    async fn opening(&self, stream: &TcpStream, member: &Member) -> Opening {
+    async fn opening(&self, stream: &Stream, member: &Member) -> Opening {
         let mut first = [0; HTTP2_PREFACE.len()];
         let mut length = 0;
         let mut deadline = self.header.started();
@@ -166,7 +179,7 @@ impl Connections {
 }
 
 /// Waits for something to read; false when the time is over or the end has begun.
-async fn readable(stream: &TcpStream, deadline: &mut Deadline, member: &Member) -> bool {
+async fn readable(stream: &Stream, deadline: &mut Deadline, member: &Member) -> bool {
     poll_fn(|cx| {
         let end_has_begun = member.has_begun(cx);
         // What is there already is still served.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -17,6 +16,8 @@ use tracing::{info, warn};
 
 use super::balance::Balance;
 use super::connection::{Connections, Limits};
+use super::stream::{Acceptor, Socket, Stream};
+use super::users::Users;
 use crate::accounts::Accounts;
 use crate::admin::Admin;
 use crate::pipeline::gate::Entrance;
@@ -35,6 +36,7 @@ const COURTESY: Duration = Duration::from_millis(1);
 pub struct Plan {
     pub settings: Settings,
     pub limits: Limits,
+    pub users: Users,
     pub accounts: Arc<Accounts>,
     pub origin: Arc<Origin>,
     pub connector: Connector,
@@ -43,35 +45,22 @@ pub struct Plan {
     pub clock: SharedClock,
 }
 
-/// A listening socket, and the index of the account that it is reserved for.
-pub struct Door {
-    pub socket: std::net::TcpListener,
-    pub account: Option<usize>,
-}
-
-impl Door {
-    /// The same socket for another core.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { socket: self.socket.try_clone()?, account: self.account })
-    }
-}
-
-/// Runs one core until `stop` turns true and its connections have ended, or the time
+/// Runs one core on `sockets`, each with the index of the account that it is reserved for, until `stop` turns true and its connections have ended, or the time
 /// granted for that is over.
 pub fn run(
     plan: &Plan,
     balance: Balance,
-    doors: Vec<Door>,
+    sockets: Vec<(Socket, Option<usize>)>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(serve(plan, balance, doors, stop))
+    runtime.block_on(serve(plan, balance, sockets, stop))
 }
 
 async fn serve(
     plan: &Plan,
     balance: Balance,
-    doors: Vec<Door>,
+    sockets: Vec<(Socket, Option<usize>)>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let upstream = Upstream::new(
@@ -84,11 +73,11 @@ async fn serve(
     let accounts = Arc::clone(&plan.accounts);
     let clock = Arc::clone(&plan.clock);
     let pipeline = Pipeline::new(plan.settings.clone(), accounts, upstream, local, clock);
-    let connections = Connections::new(pipeline, plan.limits, balance.clone());
+    let connections = Connections::new(pipeline, plan.limits, plan.users.watch()?, balance.clone());
     let mut accepting = Vec::new();
-    for Door { socket, account } in doors {
-        let entrance = Entrance { account, ..Entrance::at(socket.local_addr()?.port()) };
-        let listener = TcpListener::from_std(socket)?;
+    for (socket, account) in sockets {
+        let listener = Acceptor::new(socket)?;
+        let entrance = Entrance { port: listener.port()?, account, refusal: None };
         let (connections, balance) = (Rc::clone(&connections), balance.clone());
         let stop = stop.clone();
         accepting.push(tokio::task::spawn_local(async move {
@@ -113,7 +102,7 @@ async fn drain(connections: &Connections, grace: Duration) {
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: Acceptor,
     entrance: Entrance,
     connections: &Rc<Connections>,
     balance: &Balance,
@@ -126,7 +115,7 @@ async fn accept(
             accepted = next(&listener, balance) => accepted,
         };
         match accepted {
-            Ok(stream) => connections.spawn(stream, entrance),
+            Ok(stream) => connections.spawn(stream, &entrance),
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -137,13 +126,13 @@ async fn accept(
     }
     // Who has connected already is still served.
     while let Some(stream) = waiting(&listener).await {
-        connections.spawn(stream, entrance);
+        connections.spawn(stream, &entrance);
     }
 }
 
 /// The next connection. All cores wait on the same sockets, and the one that wakes first would
 /// take whatever comes in a burst; so a core that is ahead waits a moment before it takes one.
-async fn next(listener: &TcpListener, balance: &Balance) -> io::Result<TcpStream> {
+async fn next(listener: &Acceptor, balance: &Balance) -> io::Result<Stream> {
     let mut courtesy: Option<Pin<Box<Sleep>>> = None;
     let mut was_courteous = false;
     poll_fn(|cx| {
@@ -157,16 +146,16 @@ async fn next(listener: &TcpListener, balance: &Balance) -> io::Result<TcpStream
         }
         let accepted = listener.poll_accept(cx);
         was_courteous &= accepted.is_ready();
-        accepted.map_ok(|(stream, _)| stream)
+        accepted
     })
     .await
 }
 
 /// A connection that is waiting already.
-async fn waiting(listener: &TcpListener) -> Option<TcpStream> {
+async fn waiting(listener: &Acceptor) -> Option<Stream> {
     poll_fn(|cx| {
         Poll::Ready(match listener.poll_accept(cx) {
-            Poll::Ready(Ok((stream, _))) => Some(stream),
+            Poll::Ready(Ok(stream)) => Some(stream),
             _ => None,
         })
     })

@@ -3,15 +3,22 @@
 //! Each is opened once and shared by all cores: with one socket a core (`SO_REUSEPORT`) the kernel
 //! would let a second program of the same user in on the port and hand it a part of the requests.
 
+#[cfg(unix)]
+mod socket_file;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+#[cfg(unix)]
+use std::path::PathBuf;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 use tracing::info;
 
+use super::stream;
 use crate::config::Listen;
-use crate::types::account::AccountName;
+#[cfg(unix)]
+pub use socket_file::SocketFile;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -31,15 +38,62 @@ pub enum ListenError {
         "cannot listen on {address}: {source}; choose another address with --listen (for an account's own, in its `listen`)"
     )]
     Other { address: SocketAddr, source: io::Error },
+    #[cfg(unix)]
+    #[error(
+        "the socket {path} is in use by another program, perhaps another hubspot-proxy: stop it, or choose another path with --listen unix:PATH",
+        path = .0.display()
+    )]
+    SocketInUse(PathBuf),
+    #[cfg(unix)]
+    #[error(
+        "{path} is not a socket and is left as it is: choose another path with --listen unix:PATH",
+        path = .0.display()
+    )]
+    NotASocket(PathBuf),
+    #[cfg(unix)]
+    #[error("cannot put a socket there: the folder {folder} {problem}", folder = folder.display())]
+    Folder { folder: PathBuf, problem: String },
+    #[cfg(unix)]
+    #[error(
+        "cannot listen on {path}: {source}; choose another path with --listen unix:PATH",
+        path = path.display()
+    )]
+    Socket { path: PathBuf, source: io::Error },
 }
 
-/// A bound socket that is listening.
+/// A socket that is listening.
 #[derive(Debug)]
-pub struct Listener {
+pub enum Listener {
+    Tcp(TcpSocket),
+    #[cfg(unix)]
+    Unix(SocketFile),
+}
+
+/// A TCP socket and the address that it has got.
+#[derive(Debug)]
+pub struct TcpSocket {
     pub socket: TcpListener,
     pub address: SocketAddr,
-    /// The only account that it serves.
-    pub account: Option<AccountName>,
+}
+
+impl Listener {
+    /// The address, where it is one of TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => Some(socket.address),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The same socket for one more core.
+    pub fn for_a_core(&self) -> io::Result<stream::Socket> {
+        match self {
+            Self::Tcp(tcp) => tcp.socket.try_clone().map(stream::Socket::Tcp),
+            #[cfg(unix)]
+            Self::Unix(file) => file.socket.try_clone().map(stream::Socket::Unix),
+        }
+    }
 }
 
 /// Opens all of them, or none.
@@ -47,21 +101,25 @@ pub fn open(entries: &[Listen]) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
     for entry in entries {
         match entry {
-            Listen::Address(address) => listeners.push(bind(*address)?),
-            Listen::Localhost(port) => listeners.extend(bind_localhost(*port)?),
+            #[cfg(unix)]
+            Listen::Unix(path) => listeners.push(Listener::Unix(socket_file::open(path)?)),
+            tcp => listeners.extend(open_tcp(tcp)?.into_iter().map(Listener::Tcp)),
         }
     }
     Ok(listeners)
 }
 
-/// The same, for requests of one account.
-pub fn open_for(account: &AccountName, entries: &[Listen]) -> Result<Vec<Listener>, ListenError> {
-    let listeners = open(entries)?.into_iter();
-    Ok(listeners.map(|l| Listener { account: Some(account.clone()), ..l }).collect())
+/// Opens what `entry` stands for, which is nothing where it is no address of TCP.
+fn open_tcp(entry: &Listen) -> Result<Vec<TcpSocket>, ListenError> {
+    match entry {
+        Listen::Address(address) => Ok(vec![bind(*address)?]),
+        Listen::Localhost(port) => bind_localhost(*port),
+        Listen::Unix(_) => Ok(Vec::new()),
+    }
 }
 
 /// 127.0.0.1 and ::1 on the same port. A family that the machine lacks is left out.
-fn bind_localhost(port: u16) -> Result<Vec<Listener>, ListenError> {
+fn bind_localhost(port: u16) -> Result<Vec<TcpSocket>, ListenError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -73,7 +131,7 @@ fn bind_localhost(port: u16) -> Result<Vec<Listener>, ListenError> {
     }
 }
 
-fn bind_both(port: u16) -> Result<Vec<Listener>, ListenError> {
+fn bind_both(port: u16) -> Result<Vec<TcpSocket>, ListenError> {
     let first = present(bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))?;
     let port = first.as_ref().map_or(port, |listener| listener.address.port());
     let second = bind(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
@@ -82,7 +140,7 @@ fn bind_both(port: u16) -> Result<Vec<Listener>, ListenError> {
 }
 
 /// `None` where the machine lacks the family.
-fn present(outcome: Result<Listener, ListenError>) -> Result<Option<Listener>, ListenError> {
+fn present(outcome: Result<TcpSocket, ListenError>) -> Result<Option<TcpSocket>, ListenError> {
     match outcome {
         Ok(listener) => Ok(Some(listener)),
         Err(ListenError::Other { address, source }) if is_absent_family(&source) => {
@@ -100,11 +158,11 @@ fn is_absent_family(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(97 | 47 | 10047))
 }
 
-fn bind(address: SocketAddr) -> Result<Listener, ListenError> {
+fn bind(address: SocketAddr) -> Result<TcpSocket, ListenError> {
     match try_bind(address) {
         Ok(socket) => {
             let address = socket.local_addr().unwrap_or(address);
-            Ok(Listener { socket, address, account: None })
+            Ok(TcpSocket { socket, address })
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(ListenError::InUse(address)),
         Err(source) => Err(ListenError::Other { address, source }),
@@ -134,9 +192,10 @@ mod tests {
     #[test]
     fn localhost_with_port_0_has_the_same_port_in_both_families() {
         let listeners = open(&[Listen::Localhost(0)]).unwrap();
-        let port = listeners[0].address.port();
-        assert!(listeners.iter().all(|listener| listener.address.port() == port));
-        assert!(listeners.iter().all(|listener| listener.address.ip().is_loopback()));
+        let addresses: Vec<_> = listeners.iter().filter_map(|l| l.address()).collect();
+        assert!(!addresses.is_empty());
+        assert!(addresses.iter().all(|address| address.port() == addresses[0].port()));
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()));
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub enum InvalidLocalName {
 
 impl LocalName {
     /// Whether a `Host` of `host`, without a dot at its end, and `port` is meant; an entry without
-    /// a port means `default`.
-    pub fn is(&self, host: &[u8], port: u16, default: u16) -> bool {
-        self.host.as_bytes().eq_ignore_ascii_case(host) && port == self.port.unwrap_or(default)
+    /// a port means that of the listener, and any on one that has none.
+    pub fn is(&self, host: &[u8], port: u16, listener: Option<u16>) -> bool {
+        self.host.as_bytes().eq_ignore_ascii_case(host)
+            && self.port.or(listener).is_none_or(|own| own == port)
     }
 }
 
@@ -143,11 +144,11 @@ mod tests {
     fn an_entry_without_a_port_means_the_listeners() {
         let name = |text: &str| text.parse::<LocalName>().unwrap();
         let plain = name("hubspot.localhost");
-        assert!(plain.is(b"HUBSPOT.localhost", 8787, 8787));
-        assert!(!plain.is(b"hubspot.localhost", 80, 8787));
-        assert!(!plain.is(b"x.hubspot.localhost", 8787, 8787));
+        assert!(plain.is(b"HUBSPOT.localhost", 8787, Some(8787)));
+        assert!(!plain.is(b"hubspot.localhost", 80, Some(8787)));
+        assert!(!plain.is(b"x.hubspot.localhost", 8787, Some(8787)));
         let with_port = name("hubspot.localhost:80");
-        assert!(with_port.is(b"hubspot.localhost", 80, 8787));
-        assert!(!with_port.is(b"hubspot.localhost", 8787, 8787));
+        assert!(with_port.is(b"hubspot.localhost", 80, Some(8787)));
+        assert!(!with_port.is(b"hubspot.localhost", 8787, Some(8787)));
     }
 }

@@ -23,6 +23,8 @@ pub enum Refusal {
     AccountConflict(&'static str),
     /// The account, and what it does serve.
     CredentialKind(AccountName, &'static str),
+    /// Whose connection it is.
+    UserNotAllowed(String),
     HostNotAllowed,
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
@@ -67,6 +69,7 @@ impl Refusal {
             Self::UnknownAccount(_) => "unknown-account",
             Self::AccountConflict(_) => "account-conflict",
             Self::CredentialKind(..) => "credential-kind",
+            Self::UserNotAllowed(_) => "user-not-allowed",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
             Self::CredentialPathBlocked => "credential-path-blocked",
@@ -96,7 +99,8 @@ impl Refusal {
             | Self::UnknownAccount(_)
             | Self::AccountConflict(_)
             | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
-            Self::HostNotAllowed
+            Self::UserNotAllowed(_)
+            | Self::HostNotAllowed
             | Self::OriginNotAllowed(_)
             | Self::CredentialPathBlocked
             | Self::PolicyDenied(..) => StatusCode::FORBIDDEN,
@@ -129,6 +133,7 @@ impl Refusal {
             Self::CredentialKind(account, serves) => format!("Account {account} serves {serves} only: name another account for this operation."),
             Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on, or one of server.allowed_hosts.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy, but for those of server.allowed_origins: {what}."),
+            Self::UserNotAllowed(who) => format!("This proxy does not serve {who}: who runs it can add a user to server.allowed_users."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
             Self::PolicyDenied(account, what) => format!("The policy of account {account} denies {what}."),
             Self::NotFound => "There is nothing at this local path of the proxy.".to_owned(),
@@ -189,6 +194,7 @@ mod tests {
             (Refusal::UnknownAccount(None), "unknown-account", 400, false),
             (Refusal::AccountConflict(""), "account-conflict", 400, false),
             (Refusal::CredentialKind(acme.clone(), ""), "credential-kind", 400, false),
+            (Refusal::UserNotAllowed(String::new()), "user-not-allowed", 403, false),
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),

@@ -40,4 +40,6 @@ mod streaming;
 mod tls_upstream;
 mod token_calls;
 mod tokens;
+mod unix_socket;
 mod upstream_faults;
+mod users;

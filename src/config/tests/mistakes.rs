@@ -224,6 +224,7 @@ fn no_error_tells_a_secret_that_was_written_into_the_file() {
             format!("[oauth]\ntoken_url = \"https://id.example/?key={secret}\""),
             format!("[oauth]\ntoken_url = \"https://u:{secret}@id.example/\""),
             format!("[server]\nlisten = [\"{secret}\"]"),
+            format!("[server]\nallowed_users = [\"{secret}\"]"),
             format!("[accounts.a]\ntype = \"access_token\"\nkey = \"{secret}\""),
         ];
         // As the value of every key, where the key does not take any text.

@@ -23,7 +23,7 @@ pub fn is_browser(headers: &HeaderMap) -> bool {
 
 /// No page of another origin is behind the request, or one that is allowed; below `/_proxy/` the
 /// proxy's own pages may be.
-pub fn check(head: &Parts, entrance: Entrance, allowed: &Allowed) -> Result<(), Refusal> {
+pub fn check(head: &Parts, entrance: &Entrance, allowed: &Allowed) -> Result<(), Refusal> {
     let local = head.uri.path().starts_with("/_proxy/");
     let headers = &head.headers;
     let invited = is_invited(headers, allowed);
@@ -67,7 +67,7 @@ fn check_site(site: &HeaderValue, method: &Method, local: bool) -> Result<(), Re
 }
 
 /// Compared with the names of this listener, never with the request's own `Host` alone.
-fn is_own_origin(origin: &[u8], head: &Parts, entrance: Entrance, allowed: &Allowed) -> bool {
+fn is_own_origin(origin: &[u8], head: &Parts, entrance: &Entrance, allowed: &Allowed) -> bool {
     let authority = origin.strip_prefix(b"http://");
     authority.is_some_and(|authority| host::is_own(authority, head, entrance, allowed))
 }
@@ -94,7 +94,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance::at(1), allowed).is_ok();
+            let seen = check(&head, &Entrance::at(1), allowed).is_ok();
             assert_eq!(seen, *expected, "{method} {path} {lines:?}");
         }
     }

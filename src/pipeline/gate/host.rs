@@ -8,7 +8,7 @@ use super::allowed::Allowed;
 use crate::types::refusal::Refusal;
 
 /// The request names this listener, once and without contradiction (RFC 9112, section 3.2).
-pub fn check(head: &Parts, entrance: Entrance, allowed: &Allowed) -> Result<(), Refusal> {
+pub fn check(head: &Parts, entrance: &Entrance, allowed: &Allowed) -> Result<(), Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next().map(|value| value.as_bytes());
     if hosts.next().is_some() {
@@ -35,7 +35,7 @@ pub fn check(head: &Parts, entrance: Entrance, allowed: &Allowed) -> Result<(), 
     }
 }
 
-fn contradiction(head: &Parts, target: &[u8], entrance: Entrance, allowed: &Allowed) -> Refusal {
+fn contradiction(head: &Parts, target: &[u8], entrance: &Entrance, allowed: &Allowed) -> Refusal {
     if head.version < http::Version::HTTP_2 && !names(target, entrance, allowed) {
         return Refusal::BadRequestTarget("its absolute form names another host");
     }
@@ -43,25 +43,27 @@ fn contradiction(head: &Parts, target: &[u8], entrance: Entrance, allowed: &Allo
 }
 
 /// Whether `authority` is a loopback name with this listener's port, or one of those that the
-/// configuration adds. Without a port it means 80.
-pub fn names(authority: &[u8], entrance: Entrance, allowed: &Allowed) -> bool {
+/// configuration adds. Without a port it means 80. On a Unix socket any port will do: there is none
+/// to match, and no page that could get there.
+pub fn names(authority: &[u8], entrance: &Entrance, allowed: &Allowed) -> bool {
     let Some((host, port)) = split_port(authority) else { return false };
     let host = host.strip_suffix(b".").unwrap_or(host);
     let loopback =
         host.eq_ignore_ascii_case(b"localhost") || host == b"127.0.0.1" || host == b"[::1]";
-    loopback && port == entrance.port
+    loopback && entrance.port.is_none_or(|own| own == port)
         || allowed.hosts.iter().any(|name| name.is(host, port, entrance.port))
 }
 
 /// Whether a page at `authority` is the proxy's own. With another port than the listener's it may
 /// as well be that of another program, unless this very request came by that name.
-pub fn is_own(authority: &[u8], head: &Parts, entrance: Entrance, allowed: &Allowed) -> bool {
+pub fn is_own(authority: &[u8], head: &Parts, entrance: &Entrance, allowed: &Allowed) -> bool {
     let by_this_name = || {
         let host = head.headers.get(HOST).map(|value| value.as_bytes());
         let target = || head.uri.authority().map(|authority| authority.as_str().as_bytes());
         host.or_else(target).is_some_and(|host| host.eq_ignore_ascii_case(authority))
     };
-    let has_our_port = split_port(authority).is_some_and(|(_, port)| port == entrance.port);
+    let has_our_port =
+        split_port(authority).is_some_and(|(_, port)| entrance.port.is_none_or(|own| own == port));
     names(authority, entrance, allowed) && (has_our_port || by_this_name())
 }
 
@@ -114,7 +116,7 @@ mod tests {
             ("localhost:9000", false),
         ] {
             let entrance = Entrance::at(8787);
-            assert_eq!(names(authority.as_bytes(), entrance, &allowed), expected, "{authority}");
+            assert_eq!(names(authority.as_bytes(), &entrance, &allowed), expected, "{authority}");
         }
     }
 
@@ -130,7 +132,7 @@ mod tests {
         ] {
             let head = Request::get("/a").header("host", host).body(()).unwrap().into_parts().0;
             let entrance = Entrance::at(8787);
-            let seen = is_own(page.as_bytes(), &head, entrance, &allowed);
+            let seen = is_own(page.as_bytes(), &head, &entrance, &allowed);
             assert_eq!(seen, expected, "{host} {page}");
         }
     }
@@ -162,10 +164,21 @@ mod tests {
         ];
         for (authority, port, expected) in cases {
             assert_eq!(
-                names(authority.as_bytes(), Entrance::at(port), &Allowed::default()),
+                names(authority.as_bytes(), &Entrance::at(port), &Allowed::default()),
                 expected,
                 "{authority}"
             );
+        }
+    }
+
+    #[test]
+    fn on_a_unix_socket_a_loopback_name_is_ours_with_any_port_or_none() {
+        let entrance = Entrance { port: None, ..Entrance::at(0) };
+        for authority in ["localhost", "localhost:1", "127.0.0.1:8787", "[::1]", "LOCALHOST."] {
+            assert!(names(authority.as_bytes(), &entrance, &Allowed::default()), "{authority}");
+        }
+        for authority in ["evil.example", "localhost:", "localhost:x", "", "127.0.0.2"] {
+            assert!(!names(authority.as_bytes(), &entrance, &Allowed::default()), "{authority}");
         }
     }
 
@@ -189,7 +202,7 @@ mod tests {
                 request = request.header("host", *host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance::at(1), &Allowed::default())
+            let seen = check(&head, &Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {hosts:?}");
@@ -210,7 +223,7 @@ mod tests {
                 request = request.header("host", host);
             }
             let head = request.body(()).unwrap().into_parts().0;
-            let seen = check(&head, Entrance::at(1), &Allowed::default())
+            let seen = check(&head, &Entrance::at(1), &Allowed::default())
                 .err()
                 .map(|refusal| refusal.code());
             assert_eq!(seen, expected, "{target} {host:?}");

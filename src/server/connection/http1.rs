@@ -10,10 +10,9 @@ use bytes::Bytes;
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::watched::{Signs, Watched};
-use super::{Connections, End, Limits, Member, linger};
+use super::{Connections, End, Limits, Member, Stream, linger};
 use crate::deadline::Deadline;
 use crate::pipeline::exchange::Activity;
 use crate::pipeline::gate::Entrance;
@@ -45,9 +44,9 @@ enum Stop {
 /// Serves requests on `stream`; `early` has been read from it already.
 pub async fn serve(
     connections: &Connections,
-    mut stream: TcpStream,
+    mut stream: Stream,
     mut early: Bytes,
-    entrance: Entrance,
+    entrance: &Entrance,
     member: &Member,
 ) -> End {
     let activity = Rc::new(Activity::default());
@@ -59,9 +58,10 @@ pub async fn serve(
         let io = TokioIo::new(watched);
         let exchanges = Rc::clone(&activity);
         let begun = Rc::clone(&signs);
+        let entrance = entrance.clone();
         let service = service_fn(move |request| {
             begun.between_requests.set(false);
-            Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
+            Rc::clone(&pipeline).handle(entrance.clone(), Rc::clone(&exchanges), request)
         });
         let mut connection = connections.http1.serve_connection(io, service);
         let observer = Observer {

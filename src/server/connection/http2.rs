@@ -10,10 +10,9 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::watched::Watched;
-use super::{Connections, Limits, Member};
+use super::{Connections, Limits, Member, Stream};
 use crate::pipeline::exchange::Activity;
 use crate::pipeline::gate::Entrance;
 
@@ -54,7 +53,7 @@ pub fn builder(limits: Limits) -> Builder<LocalExecutor> {
 /// Serves requests on `stream` until it ends; `early` has been read from it already.
 pub async fn serve(
     connections: &Connections,
-    stream: TcpStream,
+    stream: Stream,
     early: Bytes,
     entrance: Entrance,
     member: &Member,
@@ -62,8 +61,9 @@ pub async fn serve(
     let activity = Rc::new(Activity::default());
     let pipeline = Rc::clone(&connections.pipeline);
     let exchanges = Rc::clone(&activity);
+    let refused = entrance.refusal.is_some();
     let service = service_fn(move |request| {
-        Rc::clone(&pipeline).handle(entrance, Rc::clone(&exchanges), request)
+        Rc::clone(&pipeline).handle(entrance.clone(), Rc::clone(&exchanges), request)
     });
     let watched = Watched::new(stream, early, Rc::default(), Rc::clone(&connections.pipeline));
     let io = TokioIo::new(watched);
@@ -84,12 +84,12 @@ pub async fn serve(
             begun_at_last_look = begun;
             idle.restart();
         }
-        if !told && (member.has_begun(cx) || (entrance.overloaded && activity.begun() > 0)) {
+        if !told && (member.has_begun(cx) || (refused && activity.begun() > 0)) {
             told = true;
             connection.as_mut().graceful_shutdown();
         }
         let ended = Pin::new(&mut connection).poll(cx).map(|_| ());
-        if entrance.overloaded && !told && activity.begun() > 0 {
+        if refused && !told && activity.begun() > 0 {
             // It has had its answer: look again, and take no second request.
             cx.waker().wake_by_ref();
         }

@@ -8,7 +8,8 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+
+use super::Stream;
 
 /// A client silent for this long has its answer.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -16,14 +17,14 @@ const SILENCE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Closes `stream` once the client has.
-pub async fn close(mut stream: TcpStream) {
+pub async fn close(mut stream: Stream) {
     if stream.shutdown().await.is_ok() {
         // At the end of the time the connection is reset, which is all that is left to do.
         let _ = tokio::time::timeout(LONGEST, read_to_end(&stream)).await;
     }
 }
 
-async fn read_to_end(stream: &TcpStream) {
+async fn read_to_end(stream: &Stream) {
     let mut dropped = vec![0; 64 * 1024];
     while let Ok(Ok(())) = tokio::time::timeout(SILENCE, stream.readable()).await {
         match stream.try_read(&mut dropped) {

@@ -9,9 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use super::unparsed;
+use super::{Stream, unparsed};
 use crate::pipeline::Pipeline;
 
 /// What is known of a stream while hyper has it.
@@ -29,7 +28,7 @@ pub struct Signs {
 /// A client's socket as hyper sees it. Never shut down from inside: its owner decides how a
 /// connection ends.
 pub struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     early: Bytes,
     signs: Rc<Signs>,
     pipeline: Rc<Pipeline>,
@@ -39,12 +38,12 @@ pub struct Watched {
 
 impl Watched {
     /// `early` is read before the stream.
-    pub fn new(stream: TcpStream, early: Bytes, signs: Rc<Signs>, pipeline: Rc<Pipeline>) -> Self {
+    pub fn new(stream: Stream, early: Bytes, signs: Rc<Signs>, pipeline: Rc<Pipeline>) -> Self {
         Self { stream, early, signs, pipeline, instead: None }
     }
 
     /// The socket.
-    pub fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> Stream {
         self.stream
     }
 

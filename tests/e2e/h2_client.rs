@@ -27,6 +27,9 @@ pub async fn connect(port: u16) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     // Until the proxy has said how many streams it takes (RFC 9113, section 6.5.2 recommends 100).
     let mut builder = h2::client::Builder::new();
+    // The `h2` crate takes many small frames that wait to be read for an attack; how many is told by
+    // the connection's window.
+    builder.initial_connection_window_size(16 * 1024 * 1024);
     builder.initial_max_send_streams(100);
     let (sender, connection) = builder.handshake(stream).await.unwrap();
     tokio::spawn(async move {

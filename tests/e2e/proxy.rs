@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -29,6 +29,9 @@ pub struct Proxy {
     pub port: u16,
     output: Arc<Mutex<String>>,
     errors: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+    /// What it was given to keep, and must not have printed.
+    secrets: Vec<String>,
     _home: TempDir,
 }
 
@@ -40,12 +43,13 @@ impl Setup {
 
     /// A proxy in front of `upstream` whose account the test sets.
     pub fn without_account(upstream: &str) -> Self {
-        Self::of("serve").env("HUBSPOT_PROXY_UPSTREAM__URL", upstream)
+        Self::serving().env("HUBSPOT_PROXY_UPSTREAM__URL", upstream)
     }
 
-    /// A proxy whose upstream and account the test sets.
+    /// A proxy whose upstream and account the test sets. It logs all that it can, so that every test
+    /// sees what it must not log.
     pub fn serving() -> Self {
-        Self::of("serve")
+        Self::of("serve").env("HUBSPOT_PROXY_LOG", "trace")
     }
 
     /// The emulator alone.
@@ -91,6 +95,7 @@ impl Setup {
         for (name, text) in &self.files {
             write_private(&home.path().join(name), text);
         }
+        let secrets = self.secrets();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"))
             .arg(self.command)
             .args(["--listen", "localhost:0"])
@@ -107,12 +112,33 @@ impl Setup {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let errors = collected(child.stderr.take().unwrap());
+        let (errors, errors_reader) = collected(child.stderr.take().unwrap());
         let output = Arc::new(Mutex::new(String::new()));
-        let lines = lines_of(&mut child, Arc::clone(&output));
-        let mut proxy = Proxy { child, port: 0, output, errors, _home: home };
+        let (lines, output_reader) = lines_of(&mut child, Arc::clone(&output));
+        let readers = vec![errors_reader, output_reader];
+        let mut proxy = Proxy { child, port: 0, output, errors, readers, secrets, _home: home };
         proxy.port = proxy.port_in(&lines);
         proxy
+    }
+}
+
+impl Setup {
+    /// The secrets among the variables and files, and how those begin that a sandbox issues. The
+    /// sandbox itself prints its demo credentials.
+    fn secrets(&self) -> Vec<String> {
+        if self.command == "sandbox" {
+            return Vec::new();
+        }
+        let is_secret = |name: &str| {
+            let parts = ["TOKEN", "SECRET", "KEY", "RT", "CS", "AT"];
+            !name.starts_with("HUBSPOT_PROXY_") && parts.iter().any(|part| name.contains(part))
+        };
+        let variables = self.environment.iter().filter(|(name, _)| is_secret(name));
+        let files = self.files.iter().filter(|(name, _)| !name.ends_with(".toml"));
+        let given = variables.chain(files).map(|(_, text)| text.trim().to_owned());
+        let issued = ["sandbox-issued-", "sandbox-refresh-", "sandbox-code-"].map(str::to_owned);
+        // Shorter ones are words of the log as well.
+        given.filter(|secret| secret.len() >= 8).chain(issued).collect()
     }
 }
 
@@ -206,9 +232,16 @@ impl Drop for Proxy {
         // It may have ended by itself, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
         if thread::panicking() {
             eprintln!("--- stderr of {}:\n{}", self.pid(), self.stderr());
+            return;
         }
+        let printed = self.stdout() + &self.stderr();
+        let told = self.secrets.iter().find(|secret| printed.contains(secret.as_str()));
+        assert!(told.is_none(), "it printed the secret {told:?}");
     }
 }
 
@@ -220,27 +253,27 @@ fn write_private(path: &Path, text: &str) {
     options.open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-fn lines_of(child: &mut Child, kept: Arc<Mutex<String>>) -> Receiver<String> {
+fn lines_of(child: &mut Child, kept: Arc<Mutex<String>>) -> (Receiver<String>, JoinHandle<()>) {
     let (sender, receiver) = channel();
     let reader = BufReader::new(child.stdout.take().unwrap());
-    thread::spawn(move || {
+    let reader = thread::spawn(move || {
         for line in reader.lines().map_while(Result::ok) {
             kept.lock().unwrap().push_str(&format!("{line}\n"));
             // Nobody listens once the address is known.
             let _ = sender.send(line);
         }
     });
-    receiver
+    (receiver, reader)
 }
 
-fn collected(mut pipe: ChildStderr) -> Arc<Mutex<String>> {
+fn collected(mut pipe: ChildStderr) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let all = Arc::new(Mutex::new(String::new()));
     let kept = Arc::clone(&all);
-    thread::spawn(move || {
+    let reader = thread::spawn(move || {
         let mut part = [0; 4096];
         while let Ok(count @ 1..) = pipe.read(&mut part) {
             kept.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..count]));
         }
     });
-    all
+    (all, reader)
 }

@@ -21,7 +21,7 @@ struct State {
     in_vain: u32,
     /// The generation of the token that was refused last after a forced refresh: several requests
     /// find the same one refused.
-    generation: u64,
+    generation: Option<u64>,
     /// Steady time.
     paused_until: Duration,
 }
@@ -35,11 +35,11 @@ impl ForcedRefreshes {
     /// The forced token of `generation` was refused at `now`.
     pub(super) fn in_vain(&self, generation: u64, now: Duration) {
         let mut state = self.state.lock();
-        if state.in_vain > 0 && state.generation == generation {
+        if state.generation == Some(generation) {
             return;
         }
         state.in_vain += 1;
-        state.generation = generation;
+        state.generation = Some(generation);
         state.paused_until = now + schedule::forced_pause(state.in_vain);
         self.any_in_vain.store(true, Ordering::Relaxed);
     }

@@ -159,9 +159,6 @@ impl Refresher {
         generation: u64,
     ) -> Result<(), Unavailable> {
         let mut events = self.events.subscribe();
-        if credential.generation() > generation {
-            return Ok(());
-        }
         let until_newer = async {
             // What runs may be no more than the end of a refresh, its token not yet in the store:
             // then another one follows.

@@ -208,3 +208,29 @@ async fn a_clock_set_back_does_not_bring_back_the_token_before_the_unsaved_one()
     assert_eq!(account.request().await, Ok("access-3".to_owned()));
     assert_eq!(*endpoint.presented.lock(), [SEED, "SECRET-refresh-1", "SECRET-refresh-2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_degraded_until_the_store_has_its_token() {
+    let (store, endpoint) = (FaultyStore::new(), Endpoint::good());
+    let mut account = stale(&endpoint, &store).await;
+    assert!(!account.credential.is_degraded());
+    store.fail("commit", ALWAYS);
+    account.request().await.unwrap();
+    sleep(seconds(1)).await;
+    assert!(account.credential.is_degraded());
+    store.mend();
+    sleep(seconds(2)).await;
+    assert!(!account.credential.is_degraded());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_end_of_a_refresh_has_its_token_when_it_comes() {
+    let endpoint = Endpoint::new(|_, _| (seconds(3), Outcome::Token(LIFE)));
+    let account = Account::of(&endpoint);
+    let began = Instant::now();
+    account.credential.settled().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    account.credential.refresh_soon();
+    account.credential.settled().await;
+    assert_eq!((began.elapsed(), account.credential.generation()), (seconds(3), 1));
+}

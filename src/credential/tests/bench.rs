@@ -186,6 +186,16 @@ impl Account {
         Self::with(endpoint, &SetClock::new(), None, None)
     }
 
+    /// An account of the portal `hub_id` whose grant is in `store`.
+    pub fn stored_of_portal(
+        endpoint: &Arc<Endpoint>,
+        store: &Arc<impl GrantStore + 'static>,
+        hub_id: u64,
+    ) -> Self {
+        let store: Arc<dyn GrantStore> = Arc::clone(store) as _;
+        Self::with(endpoint, &SetClock::new(), Some(store), Some(hub_id))
+    }
+
     /// An account of the portal `hub_id`.
     pub fn of_portal(endpoint: &Arc<Endpoint>, hub_id: u64) -> Self {
         Self::with(endpoint, &SetClock::new(), None, Some(hub_id))

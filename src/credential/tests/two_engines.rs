@@ -104,3 +104,16 @@ async fn strict_rotation_survives_a_thousand_refreshes_by_two_engines() {
     }
     assert_eq!((reuses.load(SeqCst), endpoint.most_in_flight()), (0, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_token_is_taken_over_for_its_own_portal_and_for_no_other() {
+    let endpoint = Endpoint::new(|_, _| (Duration::ZERO, Outcome::TokenOf(7)));
+    let store = MemoryStore::new();
+    let mut first = Account::stored_of_portal(&endpoint, &store, 7);
+    assert_eq!(first.request().await, Ok("access-1".to_owned()));
+    let mut same = Account::stored_of_portal(&endpoint, &store, 7);
+    assert_eq!(same.request().await, Ok("access-1".to_owned()));
+    let mut other = Account::stored_of_portal(&endpoint, &store, 8);
+    assert!(other.request().await.is_err());
+    assert_eq!(endpoint.calls(), 2);
+}

@@ -105,6 +105,8 @@ async fn strict_rotation_survives_a_thousand_refreshes_by_two_engines() {
     assert_eq!((reuses.load(SeqCst), endpoint.most_in_flight()), (0, 1));
 }
 
+// That a stored token has to be younger than the one in use, and not as young, makes no difference
+// that could be seen: two different tokens of one age have been issued in the same millisecond.
 #[tokio::test(start_paused = true)]
 async fn a_stored_token_is_taken_over_for_its_own_portal_and_for_no_other() {
     let endpoint = Endpoint::new(|_, _| (Duration::ZERO, Outcome::TokenOf(7)));

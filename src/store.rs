@@ -1,6 +1,7 @@
-//! Where grants are kept: the contract between the credential engine and a store.
+//! Where accounts and their grants are kept: the contract of a store.
 //!
-//! A refresh holds the account's lock from its first read to its last write, across all processes
+//! [`GrantStore`] is what the credential engine needs, [`AccountStore`] what logging in and the
+//! commands need. A refresh holds the account's lock from its first read to its last write, across all processes
 //! that share the store, so that no refresh token is ever presented by two of them:
 //!
 //! 1. [`GrantStore::lock`];
@@ -12,7 +13,8 @@
 //! 6. the token is published, the lock dropped.
 //!
 //! Every write is conditional on the version that was read under the lock: a refresh that ends
-//! after a login or a removal changes nothing. A store knows no HTTP and decides nothing.
+//! after a login or a removal changes nothing. A grant is bound to the [`Origins`] that it was
+//! obtained for, and a store hands it out for no other. A store knows no HTTP and decides nothing.
 
 pub mod memory;
 
@@ -22,13 +24,26 @@ use thiserror::Error;
 
 use crate::types::account::AccountName;
 use crate::types::clock::WallTime;
+use crate::types::origin::Origin;
 use crate::types::secret::Secret;
+
+/// Where a grant may be presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins {
+    /// Of `upstream.url`: access tokens, static tokens and personal access keys go there.
+    pub api: Origin,
+    /// Of `oauth.token_url`: refresh tokens and client secrets go there.
+    pub token: Origin,
+}
 
 /// A grant as it is stored.
 #[derive(Debug)]
 pub struct StoredGrant {
     /// Changes with every write.
     pub version: u64,
+    /// Changes with every login, import and new seed, and not with a refresh: tokens of another
+    /// epoch belong to another grant.
+    pub epoch: u64,
     /// What to present at the next refresh. Kept when it has been refused, until a login or another
     /// seed replaces it.
     pub refresh_token: Secret,
@@ -57,6 +72,73 @@ pub enum StoreError {
     /// It cannot be read or written at the moment.
     #[error("the store cannot be used: {0}")]
     Unavailable(String),
+    /// The grant was obtained for other origins than the configured ones. Holds what to mend.
+    #[error("{0}")]
+    OtherOrigin(String),
+    /// It is damaged, or its key is wrong or missing: only a person can mend that. Says what and how.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What kind of credential a stored account has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredKind {
+    OAuth,
+    AccessToken,
+    PersonalAccessKey,
+}
+
+/// What is known of a stored account, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAccount {
+    pub name: AccountName,
+    pub kind: StoredKind,
+    /// See [`StoredGrant::version`].
+    pub version: u64,
+    /// See [`StoredGrant::epoch`].
+    pub epoch: u64,
+    /// When it was logged in, imported or seeded.
+    pub since: WallTime,
+    pub origins: Origins,
+    /// Of the app, for OAuth.
+    pub client_id: Option<String>,
+    /// Whether the client secret is in the store as well.
+    pub has_client_secret: bool,
+    /// Whether there is a refresh token, static token or key; a logout takes it away.
+    pub has_secret: bool,
+    pub hub_id: Option<u64>,
+    /// Who consented, as HubSpot names them.
+    pub user: Option<String>,
+    /// What was granted, where that is known.
+    pub scopes: Vec<String>,
+    /// End of the stored access token, where there is one.
+    pub expires: Option<WallTime>,
+    /// See [`StoredGrant::begun`].
+    pub begun: Option<WallTime>,
+}
+
+/// The secrets of a stored account.
+#[derive(Debug)]
+pub struct StoredSecrets {
+    /// The refresh token, static token or personal access key; `None` after a logout.
+    pub secret: Option<Secret>,
+    pub client_secret: Option<Secret>,
+}
+
+/// What a login or an import brings.
+#[derive(Debug)]
+pub struct NewAccount {
+    pub kind: StoredKind,
+    /// The refresh token, static token or personal access key.
+    pub secret: Secret,
+    pub access_token: Option<StoredToken>,
+    pub client_id: Option<String>,
+    /// Where the store is to keep it; it replaces the one that is there.
+    pub client_secret: Option<Secret>,
+    pub hub_id: Option<u64>,
+    pub user: Option<String>,
+    pub scopes: Vec<String>,
+    pub at: WallTime,
 }
 
 /// What a store's calls return.
@@ -71,6 +153,30 @@ pub trait GrantStore: Send + Sync {
     /// Waits until nobody else refreshes this account. The lock ends with what is returned, and
     /// with the process, never by time.
     fn lock<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Box<dyn LockedGrant>>;
+
+    /// The grant as it is now, without the lock: somebody may be refreshing it.
+    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>>;
+}
+
+/// Keeps the accounts themselves: for logging in, the commands, and accounts that no configuration
+/// file mentions.
+pub trait AccountStore: GrantStore {
+    /// All stored accounts by name, whatever origins they are for.
+    fn accounts(&self) -> Pending<'_, Vec<StoredAccount>>;
+
+    /// The secrets of an account; `None` when it is not stored.
+    fn secrets<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredSecrets>>;
+
+    /// Makes `new` the account's credential, for the store's origins, in one step: what was there
+    /// before stays until this succeeds. Takes the account's lock.
+    fn replace<'a>(&'a self, account: &'a AccountName, new: &'a NewAccount) -> Pending<'a, ()>;
+
+    /// Wipes the account's tokens, but remembers the seed that its grant grew from, so that the
+    /// same seed does not bring it back. False when there was nothing to wipe.
+    fn log_out<'a>(&'a self, account: &'a AccountName) -> Pending<'a, bool>;
+
+    /// Wipes all there is of the account. False when it was not stored.
+    fn remove<'a>(&'a self, account: &'a AccountName) -> Pending<'a, bool>;
 }
 
 /// An account's grant while nobody else refreshes it.

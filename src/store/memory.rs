@@ -26,6 +26,7 @@ struct Entry {
 #[derive(Default)]
 struct Row {
     version: u64,
+    epoch: u64,
     seed: Option<Secret>,
     refresh_token: Option<Secret>,
     access_token: Option<StoredToken>,
@@ -53,9 +54,10 @@ impl GrantStore for MemoryStore {
         let entry = self.entry(account);
         let mut row = entry.row.lock();
         if !row.seed.as_ref().is_some_and(|known| known.same_as(seed)) {
-            let version = row.version + 1;
+            let (version, epoch) = (row.version + 1, row.epoch + 1);
             *row = Row {
                 version,
+                epoch,
                 seed: Some(seed.duplicate()),
                 refresh_token: Some(seed.duplicate()),
                 ..Row::default()
@@ -69,6 +71,22 @@ impl GrantStore for MemoryStore {
         Box::pin(async move {
             let refreshing = Arc::clone(&entry.refreshing).lock_owned().await;
             Ok(Box::new(Locked { entry, _refreshing: refreshing }) as Box<dyn LockedGrant>)
+        })
+    }
+
+    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>> {
+        Box::pin(ready(Ok(self.entry(account).row.lock().grant())))
+    }
+}
+
+impl Row {
+    fn grant(&self) -> Option<StoredGrant> {
+        Some(StoredGrant {
+            version: self.version,
+            epoch: self.epoch,
+            refresh_token: self.refresh_token.as_ref()?.duplicate(),
+            access_token: self.access_token.as_ref().map(StoredToken::duplicate),
+            begun: self.begun,
         })
     }
 }
@@ -88,14 +106,7 @@ impl Locked {
 
 impl LockedGrant for Locked {
     fn read(&mut self) -> Pending<'_, Option<StoredGrant>> {
-        let row = self.entry.row.lock();
-        let grant = row.refresh_token.as_ref().map(|refresh_token| StoredGrant {
-            version: row.version,
-            refresh_token: refresh_token.duplicate(),
-            access_token: row.access_token.as_ref().map(StoredToken::duplicate),
-            begun: row.begun,
-        });
-        Box::pin(ready(Ok(grant)))
+        Box::pin(ready(Ok(self.entry.row.lock().grant())))
     }
 
     fn begin(&mut self, version: u64, at: WallTime) -> Pending<'_, u64> {

@@ -177,7 +177,7 @@ impl Refresher {
                 "its grant was replaced during the refresh".into(),
                 Some(Duration::ZERO),
             )),
-            Err(StoreError::Unavailable(_)) => {
+            Err(_) => {
                 if portal.is_ok() {
                     credential.publish(published);
                     self.stands(credential, Standing::Degraded);
@@ -207,7 +207,7 @@ impl Refresher {
                 Ok(_) | Err(StoreError::Conflict) => {
                     return self.stands(credential, Standing::Well);
                 }
-                Err(StoreError::Unavailable(_)) => {}
+                Err(_) => {}
             }
         }
         self.state.lock().unsaved = Some((version, refresh_token));
@@ -227,5 +227,10 @@ async fn end(grant: &mut dyn LockedGrant, version: u64, why: &'static str) -> Fe
 }
 
 fn unusable(error: StoreError) -> FetchError {
-    FetchError::Transient(error.to_string().into(), None)
+    match error {
+        StoreError::OtherOrigin(what) | StoreError::Broken(what) => FetchError::Misconfigured(what),
+        StoreError::Conflict | StoreError::Unavailable(_) => {
+            FetchError::Transient(error.to_string().into(), None)
+        }
+    }
 }

@@ -1,25 +1,35 @@
 //! The registry of accounts: which there are, and which one a name or a Hub ID means.
 //!
-//! Immutable once built; a change of accounts is a new registry.
+//! Immutable once built; a change of accounts is a new one, published as a whole.
 
+pub mod follow;
 pub mod open;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::credential::Credential;
-use crate::types::account::AccountName;
+use crate::types::account::{About, AccountName};
+use crate::types::client_key::ClientKeys;
 use crate::types::policy::Policy;
 use crate::types::secret::Secret;
 
-/// One configured account.
+/// The accounts of the process as they are at the moment.
+pub type Shared = Arc<ArcSwap<Accounts>>;
+
+/// One account.
 pub struct Account {
     pub name: AccountName,
-    /// The Hub ID, where it is configured.
+    /// The Hub ID, where it is configured or a login has found it out.
     pub hub_id: Option<u64>,
     pub kind: Kind,
     pub credential: Arc<Credential>,
     /// What requests may do with it.
     pub policy: Arc<Policy>,
+    /// Of the stored grant that it depends on, if there is one.
+    pub epoch: Option<u64>,
+    pub about: About,
 }
 
 /// What an account's credential speaks for, and so which operations it serves.
@@ -32,10 +42,11 @@ pub enum Kind {
     Developer { key: Secret },
 }
 
-/// All accounts of the process.
+/// All accounts of the process, and the keys that clients may show.
 pub struct Accounts {
-    accounts: Vec<Account>,
+    accounts: Vec<Arc<Account>>,
     default: Option<usize>,
+    keys: ClientKeys,
 }
 
 /// Why a text names no account.
@@ -49,17 +60,32 @@ pub enum NotFound {
 
 impl Accounts {
     /// `default` names the account of a request that names none; without it, the only account is.
-    pub fn new(accounts: Vec<Account>, default: Option<&AccountName>) -> Self {
+    pub fn new(accounts: Vec<Arc<Account>>, default: Option<&AccountName>) -> Self {
         let default = match default {
             Some(name) => accounts.iter().position(|account| account.name == *name),
             None => (accounts.len() == 1).then_some(0),
         };
-        Self { accounts, default }
+        Self { accounts, default, keys: ClientKeys::default() }
+    }
+
+    /// The same with these client keys.
+    pub fn with_keys(self, keys: ClientKeys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The client keys.
+    pub fn keys(&self) -> &ClientKeys {
+        &self.keys
     }
 
     /// All of them; an account's place in it is its index.
-    pub fn all(&self) -> &[Account] {
+    pub fn all(&self) -> &[Arc<Account>] {
         &self.accounts
+    }
+
+    /// The account called `name`.
+    pub fn named(&self, name: &AccountName) -> Option<&Arc<Account>> {
+        self.position(name).map(|index| &self.accounts[index])
     }
 
     /// Waits until no account's token is being refreshed.
@@ -67,6 +93,11 @@ impl Accounts {
         for account in &self.accounts {
             account.credential.settled().await;
         }
+    }
+
+    /// The index of the account called `name`.
+    pub fn position(&self, name: &AccountName) -> Option<usize> {
+        self.accounts.iter().position(|account| account.name == *name)
     }
 
     /// The index of the default account.
@@ -87,8 +118,7 @@ impl Accounts {
             return self.find_hub_id(text.parse().map_err(|_| NotFound::Unknown(None))?);
         }
         let name: AccountName = text.parse().map_err(|_| NotFound::Unknown(None))?;
-        let found = self.accounts.iter().position(|account| account.name == name);
-        found.ok_or(NotFound::Unknown(Some(name)))
+        self.position(&name).ok_or(NotFound::Unknown(Some(name)))
     }
 
     fn find_hub_id(&self, hub_id: u64) -> Result<usize, NotFound> {

@@ -4,29 +4,27 @@
 
 mod health;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{Method, Response};
 
-use crate::accounts::Accounts;
+use crate::accounts::Shared;
 use crate::pipeline::LocalPaths;
 use crate::types::refusal::Refusal;
 
 /// The router of the local paths.
 pub struct Admin {
-    accounts: Arc<Accounts>,
+    accounts: Shared,
 }
 
 impl Admin {
     /// Answers for these accounts.
-    pub fn new(accounts: Arc<Accounts>) -> Self {
+    pub fn new(accounts: Shared) -> Self {
         Self { accounts }
     }
 }
 
 impl LocalPaths for Admin {
-    fn answer(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Refusal> {
+    fn answer(&self, method: &Method, path: &str, known: bool) -> Result<Response<Bytes>, Refusal> {
         let answer = match path {
             "/_proxy/health" => health::health,
             "/_proxy/ready" => health::ready,
@@ -35,6 +33,6 @@ impl LocalPaths for Admin {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
         }
-        Ok(answer(&self.accounts))
+        Ok(answer(&self.accounts.load(), known))
     }
 }

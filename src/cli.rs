@@ -3,10 +3,12 @@
 mod addresses;
 mod exit;
 mod hygiene;
+mod keys;
 mod print;
 mod sandbox;
 mod serve;
 mod shutdown;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +36,12 @@ Examples:
   hubspot-proxy serve --sandbox --log-requests
   curl 'http://localhost:8787/crm/v3/objects/contacts?limit=1'";
 
+const KEYS_HELP: &str = "\
+Examples:
+  hubspot-proxy keys create --name ci --account acme --policy read-only
+  hubspot-proxy keys list
+  hubspot-proxy keys revoke ci";
+
 const SANDBOX_HELP: &str = "\
 Examples:
   hubspot-proxy sandbox
@@ -60,6 +68,9 @@ enum Command {
     /// Run the proxy (the default command)
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Client keys: create, list, revoke
+    #[command(subcommand, after_help = KEYS_HELP)]
+    Keys(keys::KeysCommand),
     /// Run the HubSpot emulator alone
     #[command(after_help = SANDBOX_HELP)]
     Sandbox(SandboxArgs),
@@ -119,6 +130,7 @@ struct SandboxArgs {
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     hygiene::protect_memory();
+    hygiene::protect_files();
     // Usage errors, help and version end here, with status 2 or 0.
     let cli = Cli::parse();
     match dispatch(cli) {
@@ -134,14 +146,29 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => serve::run(cli.config.as_deref(), &cli.serve),
         Some(Command::Serve(flags)) => serve::run(cli.config.as_deref(), &merged(cli.serve, flags)),
+        Some(Command::Keys(command)) => {
+            refuse_serve_flags("keys", &cli.serve)?;
+            keys::run(cli.config.as_deref(), &command)
+        }
         Some(Command::Sandbox(flags)) => {
-            if cli.config.is_some() || cli.serve != ServeArgs::default() {
+            refuse_serve_flags("sandbox", &cli.serve)?;
+            if cli.config.is_some() {
                 return Err(Failure::usage(
-                    "`sandbox` takes none of the flags of `serve`: see `hubspot-proxy sandbox --help`",
+                    "`sandbox` has no configuration file: leave out --config",
                 ));
             }
             sandbox::run(&flags)
         }
+    }
+}
+
+/// The flags of `serve` may stand before any command, and mean nothing to others.
+fn refuse_serve_flags(command: &str, flags: &ServeArgs) -> Result<(), Failure> {
+    match *flags == ServeArgs::default() {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "`{command}` takes none of the flags of `serve`: see `hubspot-proxy {command} --help`"
+        ))),
     }
 }
 

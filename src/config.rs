@@ -16,6 +16,7 @@ mod listen;
 mod paths;
 mod policy;
 mod secret_ref;
+mod server;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::account::AccountName;
-use crate::types::local_name::LocalName;
 use crate::types::origin::Origin;
 use crate::types::policy::Policy;
 use layers::{Layer, Value};
@@ -38,7 +38,9 @@ pub use env::Environment;
 pub use error::{ConfigError, Place};
 pub use listen::Listen;
 pub use paths::Folders;
-pub use secret_ref::{SecretError, SecretRef};
+pub use secret_ref::{STORE_KEY, SecretError, SecretRef, keyring};
+use server::Reach;
+pub use server::ServerConfig;
 pub use users::{AllowedUser, AllowedUsers};
 
 /// Where settings come from.
@@ -71,44 +73,50 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
 }
 
-/// All that `serve` needs to know.
+/// All that a command needs to know.
 #[derive(Debug)]
 pub struct Config {
     pub server: ServerConfig,
     pub upstream: UpstreamConfig,
     pub oauth: OAuthConfig,
     pub log: LogConfig,
+    /// Whether an old client's own token refresh is answered here.
+    pub legacy_oauth_shim: bool,
     /// Of accounts that have none of their own.
     pub policy: Arc<Policy>,
-    /// The account of a request that names none; `None` when there are several and no choice.
-    /// With `--sandbox` it is `default`.
-    pub default_account: Option<AccountName>,
-    /// At least one; none with `--sandbox`, which brings its own.
+    pub store: StoreConfig,
+    /// What was chosen as the account of a request that names none. With `--sandbox` it is `default`.
+    pub default_account: Option<DefaultAccount>,
+    /// Those of the file and the environment; none with `--sandbox`, which brings its own.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
+    /// Whether the environment alone makes an account: then there are no others but those that a
+    /// file names.
+    pub made_by_environment: bool,
 }
 
-/// `[server]`.
+/// A choice of the default account. Whether there is such an account is known once the stored ones
+/// are.
 #[derive(Clone, Debug)]
-pub struct ServerConfig {
-    pub listen: Vec<Listen>,
-    /// Names in `Host` beside the usual ones.
-    pub allowed_hosts: Vec<LocalName>,
-    /// Origins of the web pages that may call.
-    pub allowed_origins: Vec<Origin>,
-    pub allowed_users: AllowedUsers,
-    /// Data-plane runtimes, at least 1.
-    pub threads: usize,
-    pub max_connections: usize,
-    pub header_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub shutdown_grace: Duration,
-    /// Bytes.
-    pub max_header_size: usize,
-    pub max_headers: usize,
-    /// Bytes; `None` is no limit.
-    pub max_body_size: Option<u64>,
-    /// Whether answers carry `X-HubSpot-Proxy`.
-    pub response_header: bool,
+pub struct DefaultAccount {
+    text: String,
+    place: Place,
+}
+
+/// All accounts that are served, and the one of a request that names none.
+#[derive(Debug)]
+pub struct Roster {
+    pub accounts: BTreeMap<AccountName, AccountConfig>,
+    /// `None` when there are several and no choice.
+    pub default: Option<AccountName>,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// `None` where it is not set: then it is in the state folder.
+    pub path: Option<PathBuf>,
+    /// `None` where it is not set: then it is in the keyring, else in a file.
+    pub key: Option<SecretRef>,
 }
 
 /// `[upstream]`.
@@ -130,7 +138,11 @@ pub struct UpstreamConfig {
 /// `[oauth]`.
 #[derive(Clone, Debug)]
 pub struct OAuthConfig {
+    pub authorize_url: String,
     pub token_url: String,
+    pub introspect_url: String,
+    pub revoke_url: String,
+    pub redirect_uri: String,
     pub refresh_ahead: Duration,
 }
 
@@ -141,7 +153,7 @@ pub struct LogConfig {
 }
 
 /// `[accounts.NAME]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccountConfig {
     pub hub_id: Option<u64>,
     /// Replaces the one of all accounts.
@@ -152,13 +164,72 @@ pub struct AccountConfig {
 }
 
 /// What kind of credential an account has, and where its secrets are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum CredentialConfig {
-    AccessToken { token: SecretRef },
-    OAuth { client_id: String, client_secret: SecretRef, refresh_token: SecretRef },
-    PersonalAccessKey { key: SecretRef },
-    ClientCredentials { client_id: String, client_secret: SecretRef, scopes: Vec<String> },
-    DeveloperApiKey { key: SecretRef },
+    AccessToken {
+        token: SecretRef,
+    },
+    OAuth {
+        client_id: String,
+        /// `None` where the store has it.
+        client_secret: Option<SecretRef>,
+        /// The seed of the grant; `None` where a login brings it.
+        refresh_token: Option<SecretRef>,
+        consent: Consent,
+    },
+    PersonalAccessKey {
+        key: SecretRef,
+    },
+    ClientCredentials {
+        client_id: String,
+        client_secret: SecretRef,
+        scopes: Vec<String>,
+    },
+    DeveloperApiKey {
+        key: SecretRef,
+    },
+    /// Whatever a login or an import has put into the store.
+    Stored,
+}
+
+/// What a login asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    pub scopes: Vec<String>,
+    /// Dropped by HubSpot, without a word, where the portal has not what they are for.
+    pub optional_scopes: Vec<String>,
+    pub pkce: bool,
+}
+
+impl Config {
+    /// All accounts, `stored` being the names in the store.
+    pub fn roster(&self, stored: &[AccountName]) -> Roster {
+        let mut accounts = self.accounts.clone();
+        if !self.made_by_environment {
+            for name in stored {
+                accounts.entry(name.clone()).or_insert_with(AccountConfig::stored);
+            }
+        }
+        let chosen = accounts::default_account(self.default_account.as_ref(), &accounts);
+        // That it is missing is an error at the start alone: later it may have been removed.
+        Roster { default: chosen.unwrap_or_default(), accounts }
+    }
+
+    /// Whether there is an account at all, and the chosen default is one.
+    pub fn check(&self, roster: &Roster) -> Result<(), ConfigError> {
+        if roster.accounts.is_empty() {
+            return Err(ConfigError::NoAccount);
+        }
+        accounts::default_account(self.default_account.as_ref(), &roster.accounts).map(drop)
+    }
+}
+
+impl AccountConfig {
+    /// An account that no file and no variable mentions.
+    fn stored() -> Self {
+        let credential = CredentialConfig::Stored;
+        Self { hub_id: None, policy: None, listen: Vec::new(), credential }
+    }
 }
 
 /// Finds, reads, merges and checks the configuration.
@@ -174,11 +245,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
         }
     }
     layer.merge(env::settings(env, folders.base())?);
-    if !flags.sandbox {
-        env::add_account(env, &mut layer)?;
-    }
+    let made_by_environment = !flags.sandbox && env::add_account(env, &mut layer)?;
     layer.merge(from_flags(flags, folders));
-    let config = build(layer, flags.sandbox)?;
+    let config = build(layer, flags.sandbox, made_by_environment)?;
     Ok(Loaded { config, file: file_used })
 }
 
@@ -198,80 +267,57 @@ fn from_flags(flags: &Flags, folders: &Folders) -> Layer {
     layer
 }
 
-fn build(mut layer: Layer, sandbox: bool) -> Result<Config, ConfigError> {
-    let server = server(&mut layer)?;
+fn build(
+    mut layer: Layer,
+    sandbox: bool,
+    made_by_environment: bool,
+) -> Result<Config, ConfigError> {
+    let reach = server::reach(&mut layer)?;
+    let server = server::build(&mut layer, reach)?;
     let mut accounts = BTreeMap::new();
     let default_account;
     if sandbox {
         layer.forget_accounts();
         default_account = sandbox_account(&mut layer)?;
-        // The emulator takes the place of both.
+        // The emulator takes the place of all.
         layer.take("upstream.url");
-        layer.take("oauth.token_url");
-    } else {
-        accounts = accounts::build(&mut layer, &server.listen)?;
-        if accounts.is_empty() {
-            return Err(ConfigError::NoAccount);
+        for key in ["authorize_url", "token_url", "introspect_url", "revoke_url"] {
+            layer.take(&format!("oauth.{key}"));
         }
+    } else {
+        accounts = accounts::build(&mut layer, &server.listen, reach)?;
         let chosen = layer.take_text("default_account");
-        default_account = accounts::default_account(chosen, &accounts)?;
+        default_account = chosen.map(|(text, place)| DefaultAccount { text, place });
     }
+    let store =
+        StoreConfig { path: layer.take_path("store.url"), key: layer.take_secret("store.key") };
     let (upstream, oauth) = upstream::build(&mut layer)?;
     let policy = Arc::new(policy::global(&mut layer)?);
+    let legacy_oauth_shim = layer.take_switch("legacy_oauth_shim").unwrap_or(false);
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };
     debug_assert_eq!(layer.rest().next().map(|(path, _)| path), None, "a key that does nothing");
-    Ok(Config { server, upstream, oauth, log, policy, default_account, accounts })
+    Ok(Config {
+        server,
+        upstream,
+        oauth,
+        log,
+        legacy_oauth_shim,
+        policy,
+        store,
+        default_account,
+        accounts,
+        made_by_environment,
+    })
 }
 
 /// The sandbox has one account. A file's choice is about the accounts of that file; a flag is
 /// about this run.
-fn sandbox_account(layer: &mut Layer) -> Result<Option<AccountName>, ConfigError> {
+fn sandbox_account(layer: &mut Layer) -> Result<Option<DefaultAccount>, ConfigError> {
     let name = AccountName::default_name();
     match layer.take_text("default_account") {
         Some((chosen, place @ Place::Flag(_))) if chosen != name.as_str() => {
             Err(ConfigError::at(&place, format!("the sandbox has one account, `{name}`")))
         }
-        _ => Ok(Some(name)),
-    }
-}
-
-fn server(layer: &mut Layer) -> Result<ServerConfig, ConfigError> {
-    let listen = match layer.take_list("server.listen") {
-        Some((entries, place)) => listen::parse(&entries)
-            .map_err(|what| ConfigError::at(&place, listen_problem(&place, &what)))?,
-        None => vec![Listen::Localhost(8787)],
-    };
-    let allowed_hosts = layer.parse_list("server.allowed_hosts", allowed::hosts)?;
-    let allowed_origins = layer.parse_list("server.allowed_origins", allowed::origins)?;
-    let allowed_users = match layer.take_list("server.allowed_users") {
-        Some((entries, place)) => {
-            users::parse(&entries).map_err(|problem| ConfigError::at(&place, problem))?
-        }
-        None => AllowedUsers::default(),
-    };
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = Duration::from_secs;
-    Ok(ServerConfig {
-        listen,
-        allowed_hosts: allowed_hosts.unwrap_or_default(),
-        allowed_origins: allowed_origins.unwrap_or_default(),
-        allowed_users,
-        threads: layer.take_usize("server.threads").unwrap_or_else(cores),
-        max_connections: layer.take_usize("server.max_connections").unwrap_or(4096),
-        header_timeout: layer.take_time("server.header_timeout").unwrap_or(seconds(10)),
-        idle_timeout: layer.take_time("server.idle_timeout").unwrap_or(seconds(75)),
-        shutdown_grace: layer.take_time("server.shutdown_grace").unwrap_or(seconds(10)),
-        max_header_size: layer.take_usize("server.max_header_size").unwrap_or(64 * 1024),
-        max_headers: layer.take_usize("server.max_headers").unwrap_or(100),
-        max_body_size: layer.take_number("server.max_body_size"),
-        response_header: layer.take_switch("server.response_header").unwrap_or(true),
-    })
-}
-
-/// A flag that has the name of what it sets says it once.
-fn listen_problem(place: &Place, what: &str) -> String {
-    match place {
-        Place::Flag(_) => what.to_owned(),
-        _ => format!("`server.listen`: {what}"),
+        _ => Ok(None),
     }
 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use forced::ForcedRefreshes;
 use hot::{Freshness, Token};
-pub use refresh::Engine;
 use refresh::Refresher;
+pub use refresh::{Engine, Grant};
 use source::TokenSource;
 
 use crate::types::account::AccountName;
@@ -36,7 +36,7 @@ const JUST_FETCHED: Duration = Duration::from_secs(10);
 /// Why there is no token to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// The grant is gone; what happened, and what to do.
+    /// The grant is gone: what to do and what happened, `NAME` standing for the account.
     NeedsLogin(&'static str),
     /// A setting is wrong; which one.
     Misconfigured(String),
@@ -74,6 +74,8 @@ pub struct Credential {
     refresher: Option<Refresher>,
     /// Whether another token can be had when this one is refused.
     can_refresh: bool,
+    /// Why it has no token and gets none.
+    missing: Option<Unavailable>,
     forced: ForcedRefreshes,
 }
 
@@ -99,6 +101,11 @@ impl Credential {
         Arc::new(Self::new(account, None, false))
     }
 
+    /// No token, for a reason that only a person can mend.
+    pub fn unavailable(account: AccountName, why: Unavailable) -> Arc<Self> {
+        Arc::new(Self { missing: Some(why), ..Self::new(account, None, false) })
+    }
+
     /// A token that `source` fetches before the one in use ends.
     pub fn refreshing(
         account: AccountName,
@@ -115,6 +122,7 @@ impl Credential {
             current: ArcSwapOption::empty(),
             refresher,
             can_refresh,
+            missing: None,
             forced: ForcedRefreshes::default(),
         }
     }
@@ -139,7 +147,7 @@ impl Credential {
     /// Waits, at most 15 s, until a token newer than `generation` is published.
     pub async fn newer_than(self: &Arc<Self>, generation: u64) -> Result<(), Unavailable> {
         let Some(refresher) = &self.refresher else {
-            return Ok(());
+            return self.missing.clone().map_or(Ok(()), Err);
         };
         refresher.newer_than(self, generation).await
     }
@@ -186,7 +194,7 @@ impl Credential {
     /// Why the account cannot serve now; `Ok` when it has a token, or may get one when asked.
     pub fn readiness(&self) -> Result<(), Unavailable> {
         let Some(refresher) = &self.refresher else {
-            return Ok(());
+            return self.missing.clone().map_or(Ok(()), Err);
         };
         let now = refresher.moment();
         let current = self.current.load();

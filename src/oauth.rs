@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+pub mod time_limit;
 
 use std::time::Duration;
 

@@ -8,11 +8,12 @@ pub mod authorize;
 pub mod exchange;
 mod forward;
 pub mod gate;
+mod oauth_shim;
 mod policy;
 pub mod response;
 mod route;
+mod serving;
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,8 +29,8 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
-use crate::accounts::{Accounts, Kind};
-use crate::credential::hot::{Freshness, HotToken};
+use crate::accounts::{Kind, Shared};
+use crate::types::client_key::ClientKey;
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
@@ -40,14 +41,20 @@ use forward::peeked::Peeked;
 use forward::unauthorized::{self, Replay};
 use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
+use oauth_shim::Asked;
 use response::body::ResponseBody;
 use response::links::{self, Links};
-use route::{Destination, Route};
+use route::{Destination, Reserved, Route};
+use serving::{Current, Served};
 
 /// What of the configuration the stages need.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub head_limits: HeadLimits,
+    /// Whether nobody is served without a client key.
+    pub keys_required: bool,
+    /// Whether an old client's own token refresh is answered here.
+    pub legacy_oauth_shim: bool,
     pub allowed: Arc<Allowed>,
     /// Bytes; `None` is no limit.
     pub max_body_size: Option<u64>,
@@ -63,18 +70,18 @@ pub struct Settings {
 
 /// The proxy's own paths: `/_proxy/` and `/favicon.ico`.
 pub trait LocalPaths {
-    /// Answers a request for `path`, which is in its decoded form.
-    fn answer(&self, method: &Method, path: &str) -> Result<Response<Bytes>, Refusal>;
+    /// Answers a request for `path`, which is in its decoded form. `known` tells whether the caller
+    /// may see more than that the process runs.
+    fn answer(&self, method: &Method, path: &str, known: bool) -> Result<Response<Bytes>, Refusal>;
 }
 
 /// The stages of one core.
 pub struct Pipeline {
     pub(crate) settings: Settings,
-    pub(crate) accounts: Arc<Accounts>,
     pub(crate) upstream: Rc<Upstream>,
-    local: Box<dyn LocalPaths>,
-    tokens: RefCell<Vec<HotToken>>,
+    accounts: Current,
     clock: SharedClock,
+    local: Box<dyn LocalPaths>,
     ids: RequestIds,
 }
 
@@ -101,15 +108,14 @@ impl Pipeline {
     /// The stages over one core's `upstream`.
     pub fn new(
         settings: Settings,
-        accounts: Arc<Accounts>,
+        accounts: &Shared,
         upstream: Rc<Upstream>,
         local: Box<dyn LocalPaths>,
         clock: SharedClock,
     ) -> Rc<Self> {
-        let tokens = accounts.all().iter().map(|a| HotToken::new(Arc::clone(&a.credential)));
-        let tokens = RefCell::new(tokens.collect());
+        let accounts = Current::new(accounts, Arc::clone(&clock));
         let ids = RequestIds::new();
-        Rc::new(Self { settings, accounts, upstream, local, tokens, clock, ids })
+        Rc::new(Self { settings, upstream, accounts, clock, local, ids })
     }
 
     /// Serves one request. Never fails: what goes wrong is an answer.
@@ -134,18 +140,18 @@ impl Pipeline {
             is_refused: entrance.refusal.is_some(),
         };
         async move {
-            let mut account = None;
+            let mut served = None;
             let links = self.settings.rewrite_links.then(|| Links::of(&head));
             let outcome = {
-                let serving = pin!(self.serve(&entrance, head, body, &mut exchange, &mut account));
+                let serving = pin!(async {
+                    let answer =
+                        self.serve(&entrance, head, body, &mut exchange, &mut served).await?;
+                    match links {
+                        Some(links) => Ok(Box::pin(links.rewrite(answer)).await),
+                        None => Ok(answer),
+                    }
+                });
                 without_panic(serving).await
-            };
-            let outcome = match (outcome, links) {
-                (Ok(answer), Some(links)) => {
-                    let mut rewriting = Box::pin(async { Ok(links.rewrite(answer).await) });
-                    without_panic(rewriting.as_mut()).await
-                }
-                (outcome, _) => outcome,
             };
             let answer = outcome.unwrap_or_else(|refusal| {
                 match refusal {
@@ -157,7 +163,7 @@ impl Pipeline {
                 }
                 Answer::Own(response::refusal::response(&refusal, &exchange.id))
             });
-            Ok(self.finish(answer, exchange, account, client))
+            Ok(self.finish(answer, exchange, served, client))
         }
     }
 
@@ -178,48 +184,66 @@ impl Pipeline {
         mut head: Parts,
         body: Incoming,
         exchange: &mut Exchange,
-        served_account: &mut Option<usize>,
+        served_account: &mut Option<Served>,
     ) -> Result<Answer, Refusal> {
         let Settings { head_limits, allowed, .. } = &self.settings;
         gate::admit(&head, entrance, *head_limits, allowed)?;
         if let Some(answer) = response::cors::preflight(&head, allowed) {
             return Ok(Answer::Own(answer));
         }
+        let serving = self.accounts.serving();
+        let keys = serving.accounts().keys();
+        let key = gate::client_key::check(&head, keys, || self.clock.now())?;
+        if self.settings.legacy_oauth_shim
+            && let Some(asked) = oauth_shim::asked(&head)
+        {
+            let answering = self.answer_old_client(asked, entrance, head, body, key);
+            return Box::pin(answering).await;
+        }
+        let reserved = Reserved {
+            listener: entrance.account.as_deref(),
+            key: key.as_ref().and_then(|key| key.account.as_ref()),
+        };
         let Destination { account, target } =
-            match route::choose(&mut head, &self.accounts, entrance.account)? {
+            match route::choose(&mut head, serving.accounts(), reserved)? {
                 Route::Upstream(destination) => destination,
                 Route::Local(path) => {
-                    return self.local.answer(&head.method, &path).map(Answer::Own);
+                    let known = key.is_some() || !self.settings.keys_required;
+                    return self.local.answer(&head.method, &path, known).map(Answer::Own);
                 }
             };
-        *served_account = Some(account);
-        exchange.serves(&self.accounts.all()[account].name);
-        policy::check(&head.method, &target, &self.accounts.all()[account])?;
+        if key.is_none() && self.settings.keys_required {
+            return Err(Refusal::ClientKeyRequired);
+        }
+        let served = &*served_account.insert(serving.serve(account));
+        exchange.serves(&served.account().name);
+        policy::check(&head.method, &target, served.account(), key.as_deref())?;
         authorize::clean_headers(&mut head.headers);
         if self.settings.rewrite_links {
             links::ask_for_readable(&mut head.headers);
         }
         let target = authorize::clean_target(target.into_sent());
-        let target = match &self.accounts.all()[account].kind {
+        let target = match &served.account().kind {
             Kind::Developer { key } => authorize::with_developer_key(target, key)?,
             Kind::Portal | Kind::App => {
-                let token = match authorize::token_at_hand(self, account) {
+                let token = match authorize::token_at_hand(served) {
                     Some(token) => token,
-                    None => Box::pin(authorize::wait_for_token(self, account)).await?,
+                    None => Box::pin(authorize::wait_for_token(served)).await?,
                 };
                 authorize::set_authorization(&mut head.headers, token);
                 target
             }
         };
-        let generation = self.generation(account);
+        let generation = served.generation();
         let safe = is_safe(&head.method);
-        let outgoing = forward::outgoing(self, head, body, (account, target), exchange.unread())?;
-        let credential = &self.accounts.all()[account].credential;
+        let credential = &served.account().credential;
+        let limits = forward::body_limits(&self.settings, credential.can_refresh());
+        let outgoing = forward::outgoing(head, body, target, limits, exchange.unread())?;
         let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
         let Sent { mut answer, again } = sent
             .and_then(forward::check_status)
             .map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
-        if let Kind::Developer { key } = &self.accounts.all()[account].kind {
+        if let Kind::Developer { key } = &served.account().kind {
             authorize::conceal_developer_key(answer.headers_mut(), key);
         }
         if answer.status() != StatusCode::UNAUTHORIZED {
@@ -229,17 +253,55 @@ impl Pipeline {
         match again {
             None => Ok(Answer::Upstream(answer, None)),
             Some(again) => {
-                let settling = unauthorized::settle(self, account, generation, answer, again, safe);
+                let settling = unauthorized::settle(self, served, generation, answer, again, safe);
                 Box::pin(settling).await
             }
         }
+    }
+
+    /// What stands for HubSpot's token endpoints where `legacy_oauth_shim` is on.
+    async fn answer_old_client(
+        &self,
+        asked: Asked,
+        entrance: &Entrance,
+        mut head: Parts,
+        body: Incoming,
+        key: Option<Arc<ClientKey>>,
+    ) -> Result<Answer, Refusal> {
+        let serving = self.accounts.serving();
+        let now = || self.clock.now();
+        let in_form = match asked {
+            Asked::Token => oauth_shim::key_in_form(body, serving.accounts().keys(), now).await?,
+            Asked::AccessToken | Asked::PrivateApp => None,
+        };
+        let (key, text) = match (in_form, key) {
+            (Some((shown, _)), Some(key)) if !Arc::ptr_eq(&shown, &key) => {
+                return Err(Refusal::ClientKeyInvalid("the request shows two different keys"));
+            }
+            (Some((key, text)), _) => (Some(key), Some(text)),
+            (None, key) => (key, None),
+        };
+        if key.is_none() && self.settings.keys_required {
+            return Err(Refusal::ClientKeyRequired);
+        }
+        let reserved = Reserved {
+            listener: entrance.account.as_deref(),
+            key: key.as_ref().and_then(|key| key.account.as_ref()),
+        };
+        let Route::Upstream(to) = route::choose(&mut head, serving.accounts(), reserved)? else {
+            return Err(Refusal::NotFound);
+        };
+        Ok(Answer::Own(match asked {
+            Asked::Token => oauth_shim::token(text.as_deref()),
+            _ => oauth_shim::information(asked, &serving.accounts().all()[to.account]),
+        }))
     }
 
     fn finish(
         &self,
         answer: Answer,
         mut exchange: Exchange,
-        account: Option<usize>,
+        served: Option<Served>,
         client: Client,
     ) -> Response<ResponseBody> {
         let id = exchange.id;
@@ -270,7 +332,7 @@ impl Pipeline {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         if self.settings.response_header {
-            let account = account.map(|index| self.accounts.all()[index].name.as_str());
+            let account = served.as_ref().map(|served| served.account().name.as_str());
             let note = replay.map_or("", Replay::note);
             response::add_proxy_header(headers, &id, account, note);
         }
@@ -290,18 +352,6 @@ impl Pipeline {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-
-    /// How an account's token stands, and the token.
-    pub(crate) fn token(&self, account: usize) -> (Freshness, Option<HeaderValue>) {
-        let token = &mut self.tokens.borrow_mut()[account];
-        let freshness = token.freshness(|| self.clock.moment());
-        (freshness, token.authorization())
-    }
-
-    /// The generation of the token that [`Self::token`] returned last.
-    pub(crate) fn generation(&self, account: usize) -> u64 {
-        self.tokens.borrow()[account].generation()
     }
 }
 

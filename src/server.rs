@@ -21,7 +21,7 @@ use std::thread;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
-use crate::accounts::Accounts;
+use crate::accounts::Shared;
 use crate::config::Config;
 use crate::pipeline::Settings;
 use crate::pipeline::gate::HeadLimits;
@@ -33,9 +33,8 @@ use crate::upstream::outbound_proxy::OutboundProxy;
 use crate::upstream::tls::{TlsConfigs, TlsSetupError};
 use balance::Balance;
 use connection::Limits;
-use data_plane::Plan;
+use data_plane::{Plan, Reserved};
 use listener::Listener;
-use stream::Socket;
 use users::{Users, UsersError};
 
 /// What the parser reads beyond the gate's limit, which counts no more than names and values.
@@ -48,8 +47,6 @@ pub enum StartError {
     Tls(#[from] TlsSetupError),
     #[error("cannot reach the upstream as configured: {0}")]
     Upstream(io::Error),
-    #[error("there is no account {0} for its own addresses")]
-    Account(AccountName),
     #[error("{0}")]
     Users(#[from] UsersError),
     #[error("cannot start: {0}")]
@@ -64,11 +61,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Prepares a server for `accounts` on `listeners`, each with the only account that it serves. `tls` must be given when the upstream is
-    /// https.
+    /// Prepares a server for `accounts` on `listeners`, each with the only account that it serves.
+    /// `tls` must be given when the upstream is https.
     pub fn new(
         config: &Config,
-        accounts: Arc<Accounts>,
+        accounts: Shared,
         listeners: Vec<(Listener, Option<AccountName>)>,
         tls: Option<TlsConfigs>,
         clock: SharedClock,
@@ -82,8 +79,8 @@ impl Server {
         let tcp = addresses.map(|address| address.ip()).next();
         let doors = listeners
             .into_iter()
-            .map(|(listener, account)| Door::of(listener, account.as_ref(), &accounts));
-        let doors = doors.collect::<Result<Vec<_>, _>>()?;
+            .map(|(listener, account)| Door { listener, account: account.map(Arc::new) });
+        let doors = doors.collect();
         let plan = Plan {
             settings: settings(config),
             limits: limits(config),
@@ -131,7 +128,7 @@ impl Server {
 fn start_core(
     plan: &Arc<Plan>,
     balance: Balance,
-    sockets: Vec<(Socket, Option<usize>)>,
+    sockets: Vec<Reserved>,
     stop: watch::Receiver<bool>,
     ended: mpsc::UnboundedSender<io::Result<()>>,
 ) -> io::Result<()> {
@@ -148,24 +145,13 @@ fn start_core(
 /// A listener, and the index of the account that it is reserved for.
 struct Door {
     listener: Listener,
-    account: Option<usize>,
+    account: Option<Arc<AccountName>>,
 }
 
 impl Door {
-    fn of(
-        listener: Listener,
-        account: Option<&AccountName>,
-        accounts: &Accounts,
-    ) -> Result<Self, StartError> {
-        let index = |name: &AccountName| {
-            accounts.find(name.as_str()).map_err(|_| StartError::Account(name.clone()))
-        };
-        Ok(Self { listener, account: account.map(index).transpose()? })
-    }
-
     /// The same socket for one more core.
-    fn for_a_core(&self) -> io::Result<(Socket, Option<usize>)> {
-        Ok((self.listener.for_a_core()?, self.account))
+    fn for_a_core(&self) -> io::Result<Reserved> {
+        Ok((self.listener.for_a_core()?, self.account.clone()))
     }
 }
 
@@ -173,6 +159,8 @@ fn settings(config: &Config) -> Settings {
     let server = &config.server;
     Settings {
         head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
+        keys_required: server.keys_required,
+        legacy_oauth_shim: config.legacy_oauth_shim,
         allowed: Arc::new(allowed(config)),
         max_body_size: server.max_body_size,
         replay_buffer: config.upstream.replay_buffer,

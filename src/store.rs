@@ -16,15 +16,23 @@
 //! after a login or a removal changes nothing. A grant is bound to the [`Origins`] that it was
 //! obtained for, and a store hands it out for no other. A store knows no HTTP and decides nothing.
 
+pub mod key;
+mod lock;
 pub mod memory;
+mod private;
+mod seal;
+pub mod sqlite;
+pub mod watch;
 
 use std::pin::Pin;
 
 use thiserror::Error;
 
-use crate::types::account::AccountName;
+use crate::types::account::{About, AccountName};
+use crate::types::client_key::{KeyHash, KeyName};
 use crate::types::clock::WallTime;
 use crate::types::origin::Origin;
+use crate::types::policy::Mode;
 use crate::types::secret::Secret;
 
 /// Where a grant may be presented.
@@ -88,6 +96,23 @@ pub enum StoredKind {
     PersonalAccessKey,
 }
 
+impl StoredKind {
+    /// As it is stored, and as the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OAuth => "oauth",
+            Self::AccessToken => "access_token",
+            Self::PersonalAccessKey => "personal_access_key",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::OAuth, Self::AccessToken, Self::PersonalAccessKey];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// What is known of a stored account, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAccount {
@@ -107,10 +132,7 @@ pub struct StoredAccount {
     /// Whether there is a refresh token, static token or key; a logout takes it away.
     pub has_secret: bool,
     pub hub_id: Option<u64>,
-    /// Who consented, as HubSpot names them.
-    pub user: Option<String>,
-    /// What was granted, where that is known.
-    pub scopes: Vec<String>,
+    pub about: About,
     /// End of the stored access token, where there is one.
     pub expires: Option<WallTime>,
     /// See [`StoredGrant::begun`].
@@ -136,8 +158,7 @@ pub struct NewAccount {
     /// Where the store is to keep it; it replaces the one that is there.
     pub client_secret: Option<Secret>,
     pub hub_id: Option<u64>,
-    pub user: Option<String>,
-    pub scopes: Vec<String>,
+    pub about: About,
     pub at: WallTime,
 }
 
@@ -158,9 +179,34 @@ pub trait GrantStore: Send + Sync {
     fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>>;
 }
 
+/// A client key as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredKey {
+    pub name: KeyName,
+    pub hash: KeyHash,
+    /// The only account that it is for.
+    pub account: Option<AccountName>,
+    /// What it may do beside what the account may.
+    pub mode: Option<Mode>,
+    pub created: WallTime,
+    pub expires: Option<WallTime>,
+}
+
+/// Keeps client keys, none of which can be had back from it.
+pub trait KeyStore: Send + Sync {
+    /// All of them, by name.
+    fn keys(&self) -> Pending<'_, Vec<StoredKey>>;
+
+    /// Adds a key. False when there is one of that name.
+    fn add_key<'a>(&'a self, key: &'a StoredKey) -> Pending<'a, bool>;
+
+    /// Takes a key away. False when there is none of that name.
+    fn revoke_key<'a>(&'a self, name: &'a KeyName) -> Pending<'a, bool>;
+}
+
 /// Keeps the accounts themselves: for logging in, the commands, and accounts that no configuration
 /// file mentions.
-pub trait AccountStore: GrantStore {
+pub trait AccountStore: GrantStore + KeyStore {
     /// All stored accounts by name, whatever origins they are for.
     fn accounts(&self) -> Pending<'_, Vec<StoredAccount>>;
 

@@ -1,8 +1,9 @@
 //! Nouns without I/O, shared by every other module.
 
 pub mod account;
+pub mod client_key;
 pub mod clock;
-pub mod local_name;
+pub mod host_name;
 pub mod origin;
 pub mod path;
 pub mod policy;

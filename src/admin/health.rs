@@ -9,19 +9,23 @@ use crate::pipeline::authorize;
 use crate::pipeline::response::refusal::json_response;
 
 /// 200 while the process serves.
-pub fn health(_: &Accounts) -> Response<Bytes> {
+pub fn health(_: &Accounts, _: bool) -> Response<Bytes> {
     json_response(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// 200 when each account has a token or can get one when it is asked for, else 503 and why.
-pub fn ready(accounts: &Accounts) -> Response<Bytes> {
-    let states: Vec<Value> = accounts.all().iter().map(state).collect();
+/// 200 when each account has a token or can get one when it is asked for, else 503 and, for a caller
+/// who is `known`, why.
+pub fn ready(accounts: &Accounts, known: bool) -> Response<Bytes> {
+    let states: Vec<Value> = accounts.all().iter().map(|account| state(account)).collect();
     let all_ready = states.iter().all(|state| state["ready"] == true);
     let (status, word) = match all_ready {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
     };
-    json_response(status, &json!({ "status": word, "accounts": states }))
+    match known {
+        true => json_response(status, &json!({ "status": word, "accounts": states })),
+        false => json_response(status, &json!({ "status": word })),
+    }
 }
 
 fn state(account: &Account) -> Value {

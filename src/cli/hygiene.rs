@@ -1,4 +1,5 @@
-//! What the process keeps from the system: its memory holds credentials.
+//! What the process keeps from the system and from other users: its memory and its files hold
+//! credentials.
 
 /// No core dumps, and on Linux no other process of this user reads its memory. What the system does
 /// not grant is done without.
@@ -14,4 +15,10 @@ pub fn protect_memory() {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
+}
+
+/// What this process and its children create is for this user alone.
+pub fn protect_files() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }

@@ -12,6 +12,11 @@ pub fn line(text: impl fmt::Display) {
     let _ = out.flush();
 }
 
+/// A word beside the result.
+pub fn note(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// The error that ends the command.
 pub fn error(text: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "error: {text}");

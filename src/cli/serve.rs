@@ -1,26 +1,33 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle};
+use tracing::warn;
 
 use super::addresses::{curl, shown_addresses};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
-use super::{Failure, ServeArgs, print};
-use crate::accounts::open::{Grant, Surroundings};
-use crate::accounts::{Account, Accounts, Kind};
+use super::{Failure, ServeArgs, print, store};
+use crate::accounts::follow::follow;
+use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
+use crate::accounts::{Account, Accounts, Kind, Shared};
 use crate::config::{
-    self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, Sources,
+    self, AccountConfig, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded,
+    Roster, Sources,
 };
+use crate::credential::Grant;
 use crate::sandbox::demo;
 use crate::server::Server;
 use crate::server::listener::{self, Listener};
 use crate::store::memory::MemoryStore;
+use crate::store::sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
-use crate::types::account::AccountName;
+use crate::types::account::{About, AccountName};
 use crate::types::clock::{SharedClock, SystemClock};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
@@ -34,42 +41,83 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
     telemetry::install(format, telemetry::level_of_process().as_deref());
     install_crypto_provider();
-    let env = Environment::of_process();
-    let Loaded { mut config, file } = load(config_flag, args, &env)?;
-    let (listeners, shown) = open_listeners(&config)?;
-    let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
-
+    let env = Arc::new(Environment::of_process());
+    let folders = Folders::of_process();
+    let Loaded { mut config, file } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let store = match args.sandbox {
+        true => None,
+        false => runtime.block_on(store_where_needed(&config, &env, &folders))?,
+    };
+    let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
     let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
+    let opener = Opener { config, env, surroundings, store: store.clone().map(|s| s as _) };
+    let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
+    let names: Vec<AccountName> = stored.iter().map(|stored| stored.name.clone()).collect();
+    let roster = opener.config.roster(&names);
+    if !args.sandbox {
+        opener.config.check(&roster).map_err(Failure::usage)?;
+    }
+    let (listeners, shown) = open_listeners(&opener.config)?;
+    warn_of_exposure(&listeners);
     let accounts = match args.sandbox {
-        true => demo_accounts(&config, &surroundings),
-        false => Accounts::open(&config, &env, &surroundings).map_err(Failure::usage)?,
+        true => demo_accounts(&opener),
+        false => runtime.block_on(opener.open(&roster, &stored, None)).map_err(Failure::usage)?,
     };
-    let tls = surroundings.tls.clone();
-    let accounts = Arc::new(accounts);
-    let server = Server::new(&config, Arc::clone(&accounts), listeners, tls, clock);
+    let accounts: Shared = Arc::new(ArcSwap::from_pointee(accounts));
+    let tls = opener.surroundings.tls.clone();
+    let server = Server::new(&opener.config, Shared::clone(&accounts), listeners, tls, clock);
     let server = server.map_err(Failure::usage)?;
     let signals = {
         let _entered = runtime.enter();
         Signals::install().map_err(Failure::failed)?
     };
-    announce(&config, file.as_deref(), &shown, args.sandbox);
+    let watch = store.as_ref().map(|store| store.watch());
+    announce(&opener.config, &roster, file.as_deref(), &shown, args.sandbox);
     let outcome = runtime.block_on(async {
-        let outcome = server.run(signals.requested()).await;
+        let serving = server.run(signals.requested());
+        let outcome = match watch {
+            Some(mut watch) => tokio::select! {
+                outcome = serving => outcome,
+                () = follow(&opener, &accounts, async || watch.changed().await) => {
+                    Err(io::Error::other("the store is no longer watched"))
+                }
+            },
+            None => serving.await,
+        };
         // At the end of the time a refresh is cut off all the same: it is bounded by itself, but
         // what writes to a store that is full is not.
-        let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.settled()).await;
+        let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.load_full().settled()).await;
         outcome
     });
     drop(sandbox);
     outcome.map_err(Failure::failed)
 }
 
+/// The store, where an account needs one or it holds accounts already.
+async fn store_where_needed(
+    config: &Config,
+    env: &Arc<Environment>,
+    folders: &Folders,
+) -> Result<Option<Arc<SqliteStore>>, Failure> {
+    let needs = |account: &AccountConfig| {
+        matches!(account.credential, CredentialConfig::OAuth { .. } | CredentialConfig::Stored)
+    };
+    if config.accounts.values().any(needs) {
+        return store::open(config, env, folders).await.map(Some);
+    }
+    match config.made_by_environment {
+        true => Ok(None),
+        false => store::open_existing(config, env, folders).await,
+    }
+}
+
 fn load(
     config_flag: Option<&Path>,
     args: &ServeArgs,
     env: &Environment,
+    folders: &Folders,
 ) -> Result<Loaded, Failure> {
     let flags = Flags {
         listen: args.listen.clone(),
@@ -77,8 +125,7 @@ fn load(
         sandbox: args.sandbox,
         log_requests: args.log_requests,
     };
-    let folders = Folders::of_process();
-    let sources = Sources { config_flag, flags, env, folders: &folders };
+    let sources = Sources { config_flag, flags, env, folders };
     config::load(&sources).map_err(Failure::usage)
 }
 
@@ -131,26 +178,39 @@ fn surroundings(
         token_url: config.oauth.token_url.clone(),
         refresh_ahead: config.oauth.refresh_ahead,
         clock,
-        store: MemoryStore::new(),
         runtime,
     })
 }
 
 /// The one account of `--sandbox`: an OAuth grant, so that refreshes can be watched.
-fn demo_accounts(config: &Config, surroundings: &Surroundings) -> Accounts {
+fn demo_accounts(opener: &Opener) -> Accounts {
     let name = AccountName::default_name();
-    let grant = Grant {
+    let seed = Some(Secret::new(demo::REFRESH_TOKEN.to_owned()));
+    let grant = OAuthGrant {
         client_id: demo::CLIENT_ID.to_owned(),
         client_secret: Secret::new(demo::CLIENT_SECRET.to_owned()),
-        refresh_token: Secret::new(demo::REFRESH_TOKEN.to_owned()),
+        grant: Grant { store: MemoryStore::new(), seed },
     };
     let hub_id = Some(demo::HUB_ID);
-    let credential = surroundings.oauth(&name, grant, hub_id);
-    let policy = Arc::clone(&config.policy);
-    Accounts::new(vec![Account { name, hub_id, kind: Kind::Portal, credential, policy }], None)
+    let credential = opener.surroundings.oauth(&name, grant, hub_id);
+    let policy = Arc::clone(&opener.config.policy);
+    let kind = Kind::Portal;
+    let account =
+        Account { name, hub_id, kind, credential, policy, epoch: None, about: About::default() };
+    Accounts::new(vec![Arc::new(account)], None)
 }
 
-fn announce(config: &Config, file: Option<&Path>, shown: &[Shown], sandbox: bool) {
+/// Says what a listener that other machines can reach means.
+fn warn_of_exposure(listeners: &[Reserved]) {
+    let addresses = listeners.iter().filter_map(|(listener, _)| listener.address());
+    for address in addresses.filter(|address| !address.ip().is_loopback()) {
+        warn!(
+            "other machines can reach {address}: client keys and answers travel in clear, unless TLS ends in front of the proxy"
+        );
+    }
+}
+
+fn announce(config: &Config, roster: &Roster, file: Option<&Path>, shown: &[Shown], sandbox: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let source = match file {
         Some(file) => format!("configured by {}", file.display()),
@@ -164,9 +224,9 @@ fn announce(config: &Config, file: Option<&Path>, shown: &[Shown], sandbox: bool
     let upstream = &config.upstream.url;
     let kind = if sandbox { "sandbox " } else { "" };
     print::line(format!("Upstream: {kind}{upstream}"));
-    print::line(format!("Accounts: {}", account_list(config, sandbox)));
+    print::line(format!("Accounts: {}", account_list(roster, sandbox)));
     if let Some(Shown { address, .. }) = shown.first() {
-        let account = account_prefix(config, sandbox);
+        let account = account_prefix(roster, sandbox);
         let target = format!("{account}/crm/v3/objects/contacts?limit=1");
         print::line(format!("Try: {}", curl(address, &target)));
     }
@@ -176,26 +236,27 @@ fn announce(config: &Config, file: Option<&Path>, shown: &[Shown], sandbox: bool
 }
 
 /// Where no account is the default, a request has to name one.
-fn account_prefix(config: &Config, sandbox: bool) -> String {
-    if sandbox || config.default_account.is_some() {
+fn account_prefix(roster: &Roster, sandbox: bool) -> String {
+    if sandbox || roster.default.is_some() {
         return String::new();
     }
-    config.accounts.keys().next().map(|name| format!("/@{name}")).unwrap_or_default()
+    roster.accounts.keys().next().map(|name| format!("/@{name}")).unwrap_or_default()
 }
 
-fn account_list(config: &Config, sandbox: bool) -> String {
+fn account_list(roster: &Roster, sandbox: bool) -> String {
     if sandbox {
         return "default (OAuth, demo)".to_owned();
     }
-    let described = config.accounts.iter().map(|(name, account)| {
+    let described = roster.accounts.iter().map(|(name, account)| {
         let kind = match account.credential {
             CredentialConfig::AccessToken { .. } => "access token",
             CredentialConfig::OAuth { .. } => "OAuth",
             CredentialConfig::PersonalAccessKey { .. } => "personal access key",
             CredentialConfig::ClientCredentials { .. } => "client credentials",
             CredentialConfig::DeveloperApiKey { .. } => "developer key",
+            CredentialConfig::Stored => "stored",
         };
-        let is_default = config.accounts.len() > 1 && config.default_account.as_ref() == Some(name);
+        let is_default = roster.accounts.len() > 1 && roster.default.as_ref() == Some(name);
         format!("{name} ({kind}{})", if is_default { ", default" } else { "" })
     });
     described.collect::<Vec<_>>().join(", ")

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::error::{ConfigError, Place, shown};
 use super::layers::Layer;
-use super::{AccountConfig, CredentialConfig, Listen, SecretRef, listen};
+use super::{
+    AccountConfig, Consent, CredentialConfig, DefaultAccount, Listen, Reach, SecretRef, listen,
+};
 use crate::types::account::AccountName;
 
 /// What an account of one type has beside `type`; `hub_id`, `listen` and `policy` are free to any.
@@ -19,7 +21,11 @@ struct Type {
 }
 
 const TYPES: [Type; 5] = [
-    Type { name: "oauth", needed: &["client_id", "client_secret", "refresh_token"], allowed: &[] },
+    Type {
+        name: "oauth",
+        needed: &["client_id"],
+        allowed: &["client_secret", "refresh_token", "scopes", "optional_scopes", "pkce"],
+    },
     Type { name: "access_token", needed: &["token"], allowed: &[] },
     Type { name: "personal_access_key", needed: &["key"], allowed: &[] },
     Type {
@@ -40,6 +46,7 @@ impl Type {
 pub(super) fn build(
     layer: &mut Layer,
     listen: &[Listen],
+    reach: Reach,
 ) -> Result<BTreeMap<AccountName, AccountConfig>, ConfigError> {
     let mut accounts = BTreeMap::new();
     let mut taken = listen.to_vec();
@@ -52,7 +59,8 @@ pub(super) fn build(
             name.parse().map_err(|rule| ConfigError::at(&place, format!("{rule}")))?;
         let mut account = account(layer, &name, &place)?;
         let path = format!("accounts.{name}.listen");
-        let listen = layer.parse_list(&path, |entries| listen::parse_beside(&taken, entries))?;
+        let listen =
+            layer.parse_list(&path, |entries| listen::parse_beside(&taken, entries, reach))?;
         account.listen = listen.unwrap_or_default();
         taken.extend_from_slice(&account.listen);
         accounts.insert(name, account);
@@ -69,6 +77,9 @@ fn account(
     let names = TYPES.iter().map(|kind| format!("`type = \"{}\"`", kind.name));
     let types = names.collect::<Vec<_>>().join(" or ");
     let Some((kind, place)) = layer.take_text(&path("type")) else {
+        if !has_credential(layer, name) && layer.has_any(&path("")) {
+            return finished(layer, name, CredentialConfig::Stored);
+        }
         let problem = format!("account `{name}` has no type: write {types}");
         return Err(ConfigError::at(mentioned, problem));
     };
@@ -88,17 +99,37 @@ fn account(
         "client_credentials" => CredentialConfig::ClientCredentials {
             client_id: settings.client_id()?,
             client_secret: settings.secret("client_secret")?,
-            scopes: settings.scopes(),
+            scopes: settings.scopes("scopes")?,
         },
         _ => CredentialConfig::OAuth {
             client_id: settings.client_id()?,
-            client_secret: settings.secret("client_secret")?,
-            refresh_token: settings.secret("refresh_token")?,
+            client_secret: settings.optional_secret("client_secret"),
+            refresh_token: settings.optional_secret("refresh_token"),
+            consent: Consent {
+                scopes: settings.scopes("scopes")?,
+                optional_scopes: settings.scopes("optional_scopes")?,
+                pkce: settings.pkce(),
+            },
         },
     };
-    let hub_id = layer.take_number(&path("hub_id"));
+    finished(layer, name, credential)
+}
+
+/// Adds what an account of any type may have.
+fn finished(
+    layer: &mut Layer,
+    name: &AccountName,
+    credential: CredentialConfig,
+) -> Result<AccountConfig, ConfigError> {
+    let hub_id = layer.take_number(&format!("accounts.{name}.hub_id"));
     let policy = super::policy::of_account(layer, name)?.map(Arc::new);
     Ok(AccountConfig { listen: Vec::new(), hub_id, policy, credential })
+}
+
+/// Whether anything is set that goes with one type or another.
+fn has_credential(layer: &Layer, name: &AccountName) -> bool {
+    let mut all = TYPES.iter().flat_map(|kind| kind.needed.iter().chain(kind.allowed));
+    all.any(|key| layer.place(&format!("accounts.{name}.{key}")).is_some())
 }
 
 fn refuse_foreign_keys(layer: &Layer, name: &AccountName, kind: &Type) -> Result<(), ConfigError> {
@@ -147,9 +178,31 @@ impl Settings<'_> {
         Ok(client_id)
     }
 
-    fn scopes(&mut self) -> Vec<String> {
-        let path = self.path("scopes");
-        self.layer.take_list(&path).map(|(scopes, _)| scopes).unwrap_or_default()
+    fn optional_secret(&mut self, key: &str) -> Option<SecretRef> {
+        let path = self.path(key);
+        self.layer.take_secret(&path)
+    }
+
+    fn pkce(&mut self) -> bool {
+        let path = self.path("pkce");
+        self.layer.take_switch(&path).unwrap_or(false)
+    }
+
+    /// Scopes as RFC 6749, section 3.3 has them.
+    fn scopes(&mut self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let path = self.path(key);
+        let is_legal = |scope: &String| {
+            !scope.is_empty()
+                && scope.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b))
+        };
+        let scopes = self.layer.parse_list(&path, |scopes| match scopes.iter().all(is_legal) {
+            true => Ok(scopes.to_vec()),
+            false => {
+                Err("each scope is a word of its own, such as \"crm.objects.contacts.read\""
+                    .to_owned())
+            }
+        })?;
+        Ok(scopes.unwrap_or_default())
     }
 
     fn missing(&self, key: &str) -> ConfigError {
@@ -165,23 +218,23 @@ impl Settings<'_> {
 
 /// The account of requests that name none: as chosen, else the only one.
 pub(super) fn default_account(
-    chosen: Option<(String, Place)>,
+    chosen: Option<&DefaultAccount>,
     accounts: &BTreeMap<AccountName, AccountConfig>,
 ) -> Result<Option<AccountName>, ConfigError> {
-    let Some((text, place)) = chosen else {
+    let Some(DefaultAccount { text, place }) = chosen else {
         let mut names = accounts.keys();
         return Ok(names.next().filter(|_| accounts.len() == 1).cloned());
     };
     match text.parse::<AccountName>() {
         Ok(name) if accounts.contains_key(&name) => Ok(Some(name)),
         _ => {
-            let name = shown(&text, "one of this name");
+            let name = shown(text, "one of this name");
             let names: Vec<&str> = accounts.keys().map(AccountName::as_str).collect();
             let problem = match names.as_slice() {
                 [] => format!("there is no account {name}: none is configured"),
                 names => format!("there is no account {name}: name one of {}", names.join(", ")),
             };
-            Err(ConfigError::at(&place, problem))
+            Err(ConfigError::at(place, problem))
         }
     }
 }

@@ -2,7 +2,7 @@
 //! local programs to the proxy's own names.
 
 use super::error::shown;
-use crate::types::local_name::{InvalidLocalName, LocalName};
+use crate::types::host_name::HostName;
 use crate::types::origin::{InvalidOrigin, Origin};
 
 const ORIGIN: &str = "write an origin such as `http://localhost:3000` or `https://app.example`";
@@ -10,17 +10,20 @@ const ORIGIN: &str = "write an origin such as `http://localhost:3000` or `https:
 const HOST: &str = "write a name such as `hubspot.localhost`, with the port if it is not the one that the proxy listens on";
 
 /// Entries of `server.allowed_hosts`; the error is what is wrong with which.
-pub(super) fn hosts(entries: &[String]) -> Result<Vec<LocalName>, String> {
-    entries.iter().map(|entry| host(entry)).collect()
+pub(super) fn hosts(entries: &[String], keys_required: bool) -> Result<Vec<HostName>, String> {
+    entries.iter().map(|entry| host(entry, keys_required)).collect()
 }
 
-fn host(entry: &str) -> Result<LocalName, String> {
+fn host(entry: &str, keys_required: bool) -> Result<HostName, String> {
     let name = shown(entry, "an entry");
-    entry.parse().map_err(|what| match what {
-        InvalidLocalName::NotAHost => format!("{name} is not a host: {HOST}"),
+    match entry.parse::<HostName>() {
+        Err(_) => Err(format!("{name} is not a host: {HOST}")),
         // Whoever owns such a name can let it point here, and have a page call by it.
-        InvalidLocalName::NotLocal => format!("{name} is not a name of this machine alone, and so needs client keys, which this version does not have: {HOST}"),
-    })
+        Ok(host) if !host.is_local() && !keys_required => Err(format!(
+            "{name} is not a name of this machine alone: set `server.client_keys = \"required\"` as well, or {HOST}"
+        )),
+        Ok(host) => Ok(host),
+    }
 }
 
 /// Entries of `server.allowed_origins`; the error is what is wrong with which.
@@ -61,13 +64,13 @@ mod tests {
     fn a_host_that_is_not_loopback_by_nature_needs_client_keys() {
         for (entry, expected) in [
             ("proxy.example", "`proxy.example` is not a name of this machine alone"),
-            ("host.docker.internal:8787", "needs client keys, which this version does not have"),
-            ("192.168.0.1", "needs client keys"),
+            ("host.docker.internal:8787", "server.client_keys = \"required\""),
+            ("192.168.0.1", "server.client_keys = \"required\""),
             ("*.localhost", "`*.localhost` is not a host: write a name such as"),
             ("http://hubspot.localhost", "is not a host"),
             ("", "is not a host"),
         ] {
-            let error = hosts(&[entry.to_owned()]).unwrap_err();
+            let error = hosts(&[entry.to_owned()], false).unwrap_err();
             assert!(error.contains(expected), "{entry}: {error}");
         }
     }

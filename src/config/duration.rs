@@ -1,9 +1,10 @@
-//! Durations as they are written: `"90s"`, `"1h30m"`, `"500ms"`.
+//! Durations as they are written: `"90s"`, `"1h30m"`, `"30d"`, `"500ms"`.
 
 use std::time::Duration;
 
 /// Units from the largest to the smallest: a duration names each at most once, in this order.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// The duration that `text` says; `None` when it says none.
 pub(super) fn parse(text: &str) -> Option<Duration> {
@@ -34,7 +35,8 @@ pub fn parse_flag(text: &str) -> Result<Duration, &'static str> {
 pub(super) fn show(duration: Duration) -> String {
     let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
-    for (name, factor) in UNITS {
+    // Bounds read better in hours.
+    for (name, factor) in UNITS.into_iter().filter(|(name, _)| *name != "d") {
         if millis >= factor {
             text.push_str(&format!("{}{name}", millis / factor));
             millis %= factor;
@@ -58,6 +60,7 @@ mod tests {
             ("500ms", 500),
             ("1h30m", 5_400_000),
             ("1m1s1ms", 61_001),
+            ("1d12h", 129_600_000),
             ("0s", 0),
         ];
         for (text, millis) in good {
@@ -72,7 +75,7 @@ mod tests {
             "1.5s",
             "1s1h",
             "1s1s",
-            "1d",
+            "1w",
             "1S",
             "10s ",
             "99999999999999999999s",

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::error::{ConfigError, Place, shown};
 use super::file::from_text;
-use super::keys::{self, KEYS, Kind, PREFIX};
+use super::keys::{self, KEYS, PREFIX};
 use super::layers::{Layer, Value};
 use super::paths::Base;
 use super::secret_ref::SecretRef;
@@ -119,7 +119,7 @@ pub(super) fn settings(env: &Environment, base: Base<'_>) -> Result<Layer, Confi
                 problem: format!("there is no such setting; {advice}"),
             });
         };
-        if let Kind::Secret = key.kind {
+        if key.kind.is_secret() {
             let problem = format!(
                 "secrets are not read from {PREFIX}* variables: write where it is into proxy.toml, such as `{} = {}`, or set {ACCESS_TOKEN}",
                 key.leaf(),
@@ -175,9 +175,9 @@ fn shown_variable(name: &str) -> String {
 }
 
 /// The account `default` that HubSpot's own variables make, if they do, over what `layer` says of
-/// its credential. A variable that an account of `layer` reads its secret from is that account's
-/// and makes none.
-pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), ConfigError> {
+/// its credential; whether they do. A variable that an account of `layer` reads its secret from is
+/// that account's and makes none.
+pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<bool, ConfigError> {
     let taken = layer.secret_variables();
     let is_free = |name: &str| env.is_set(name) && !taken.iter().any(|taken| taken == name);
     let oauth: Vec<&str> = if OAUTH.iter().any(|name| taken.iter().any(|taken| taken == name)) {
@@ -187,7 +187,7 @@ pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), Co
     };
     let single = [ACCESS_TOKEN, PERSONAL_ACCESS_KEY].into_iter().filter(|name| is_free(name));
     let mut makers = single.chain(oauth.first().copied());
-    let Some(made_by) = makers.next() else { return Ok(()) };
+    let Some(made_by) = makers.next() else { return Ok(false) };
     if let Some(other) = makers.next() {
         let problem = format!(
             "{other} is set as well, and each makes the account `default`: unset one of them"
@@ -195,11 +195,16 @@ pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), Co
         return Err(ConfigError::variable(made_by, problem));
     }
     let token = !OAUTH.contains(&made_by);
-    if let (false, Some(missing)) = (token, OAUTH.into_iter().find(|name| !oauth.contains(name))) {
+    let needed = [CLIENT_ID, CLIENT_SECRET];
+    if let (false, Some(missing)) = (token, needed.into_iter().find(|name| !oauth.contains(name))) {
         let problem = format!("{missing} is needed as well to make an account: set it too");
         return Err(ConfigError::variable(made_by, problem));
     }
-    for key in ["type", "client_id", "client_secret", "refresh_token", "token", "key", "scopes"] {
+    const CREDENTIAL: [&str; 6] =
+        ["type", "client_id", "client_secret", "refresh_token", "token", "key"];
+    const OF_A_LOGIN: [&str; 3] = ["scopes", "optional_scopes", "pkce"];
+    let of_a_login: &[&str] = if token { &OF_A_LOGIN } else { &[] };
+    for key in CREDENTIAL.iter().chain(of_a_login) {
         let setting = layer.take(&format!("accounts.default.{key}"));
         if let Some(Place::Variable(variable)) = setting.map(|setting| setting.place) {
             let problem =
@@ -215,12 +220,12 @@ pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), Co
     if made_by == ACCESS_TOKEN {
         set("type", Value::Text("access_token".to_owned()), ACCESS_TOKEN);
         set("token", secret(ACCESS_TOKEN), ACCESS_TOKEN);
-        return Ok(());
+        return Ok(true);
     }
     if made_by == PERSONAL_ACCESS_KEY {
         set("type", Value::Text("personal_access_key".to_owned()), PERSONAL_ACCESS_KEY);
         set("key", secret(PERSONAL_ACCESS_KEY), PERSONAL_ACCESS_KEY);
-        return Ok(());
+        return Ok(true);
     }
     let Lookup::Text(client_id) = env.text(CLIENT_ID) else {
         return Err(ConfigError::variable(CLIENT_ID, "its value is not UTF-8 text: set it again"));
@@ -228,6 +233,8 @@ pub(super) fn add_account(env: &Environment, layer: &mut Layer) -> Result<(), Co
     set("type", Value::Text("oauth".to_owned()), CLIENT_ID);
     set("client_id", Value::Text(client_id), CLIENT_ID);
     set("client_secret", secret(CLIENT_SECRET), CLIENT_SECRET);
-    set("refresh_token", secret(REFRESH_TOKEN), REFRESH_TOKEN);
-    Ok(())
+    if oauth.contains(&REFRESH_TOKEN) {
+        set("refresh_token", secret(REFRESH_TOKEN), REFRESH_TOKEN);
+    }
+    Ok(true)
 }

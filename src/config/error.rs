@@ -38,7 +38,7 @@ pub enum ConfigError {
     )]
     ForeignOwner { path: PathBuf },
     #[error(
-        "no account is configured: set HUBSPOT_ACCESS_TOKEN, or write an account into proxy.toml, or try `hubspot-proxy --sandbox`"
+        "no account is configured: run `hubspot-proxy login`, or set HUBSPOT_ACCESS_TOKEN, or write an account into proxy.toml, or try `hubspot-proxy --sandbox`"
     )]
     NoAccount,
 }

@@ -168,8 +168,12 @@ enum Wrong {
 }
 
 fn typed(kind: Kind, value: &DeValue<'_>, base: Base<'_>) -> Result<Value, Wrong> {
-    if let Kind::Secret = kind {
-        return SecretRef::from_toml(value, base).map(Value::Secret).map_err(Wrong::Secret);
+    if kind.is_secret() {
+        let secret = match kind {
+            Kind::StoreKey => SecretRef::of_store_key(value, base),
+            _ => SecretRef::from_toml(value, base),
+        };
+        return secret.map(Value::Secret).map_err(Wrong::Secret);
     }
     let typed = match (kind, value) {
         (Kind::List, DeValue::Array(array)) => texts(array).map(Value::List),
@@ -223,7 +227,11 @@ pub(super) fn from_text(kind: Kind, text: &str, base: Base<'_>) -> Option<Value>
             let time = duration::parse(text)?;
             (min..=max).contains(&time).then_some(Value::Time(time))
         }
-        Kind::Secret => None,
+        Kind::Database => {
+            let path = text.strip_prefix("sqlite:").filter(|path| !path.is_empty())?;
+            Some(Value::Path(base.resolve(path)))
+        }
+        Kind::Secret | Kind::StoreKey => None,
     }
 }
 

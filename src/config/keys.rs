@@ -36,6 +36,10 @@ pub(super) enum Kind {
     },
     /// Where a secret is; never the secret, and never from a `HUBSPOT_PROXY_*` variable.
     Secret,
+    /// The same for the key of the store, which the program itself can keep in the keyring.
+    StoreKey,
+    /// `sqlite:` and a path.
+    Database,
 }
 
 /// One key.
@@ -72,7 +76,10 @@ const fn count(min: u64, max: u64) -> Kind {
 /// them is none.
 pub(super) const KEYS: &[Key] = &[
     key("default_account", Kind::Text, "\"acme\""),
+    key("legacy_oauth_shim", Kind::Switch, "false"),
     key("server.listen", Kind::Addresses, "[\"localhost:8787\"]"),
+    key("server.client_keys", Kind::Text, "\"optional\""),
+    key("server.expose", Kind::Switch, "false"),
     key("server.allowed_hosts", Kind::List, "[\"hubspot.localhost\"]"),
     key("server.allowed_origins", Kind::List, "[\"http://localhost:3000\"]"),
     key("server.allowed_users", Kind::List, "[\"self\", \"root\"]"),
@@ -93,8 +100,18 @@ pub(super) const KEYS: &[Key] = &[
     key("upstream.response_timeout", time(100, 3_600), "\"120s\""),
     key("upstream.replay_buffer", Kind::Size { min: 0, max: 64 * MIB }, "\"256KiB\""),
     key("upstream.rewrite_links", Kind::Switch, "false"),
+    key("oauth.authorize_url", Kind::Text, "\"https://app.hubspot.com/oauth/authorize\""),
     key("oauth.token_url", Kind::Text, "\"https://api.hubapi.com/oauth/2026-03/token\""),
+    key(
+        "oauth.introspect_url",
+        Kind::Text,
+        "\"https://api.hubapi.com/oauth/2026-03/token/introspect\"",
+    ),
+    key("oauth.revoke_url", Kind::Text, "\"https://api.hubapi.com/oauth/2026-03/token/revoke\""),
+    key("oauth.redirect_uri", Kind::Text, "\"http://localhost:3000/oauth-callback\""),
     key("oauth.refresh_ahead", time(0, 86_400), "\"5m\""),
+    key("store.url", Kind::Database, "\"sqlite:store.sqlite\""),
+    key("store.key", Kind::StoreKey, "{ keyring = true }"),
     key("log.requests", Kind::Switch, "false"),
     key("policy.mode", Kind::Text, "\"read-only\""),
     key("policy.allow", Kind::List, "[\"GET /crm/v3/objects/**\"]"),
@@ -110,7 +127,9 @@ pub(super) const KEYS: &[Key] = &[
     key("accounts.NAME.refresh_token", Kind::Secret, "{ file = \"acme.refresh\" }"),
     key("accounts.NAME.token", Kind::Secret, "{ env = \"ACME_TOKEN\" }"),
     key("accounts.NAME.key", Kind::Secret, "{ env = \"ACME_KEY\" }"),
-    key("accounts.NAME.scopes", Kind::List, "[\"developer.webhooks_journal.read\"]"),
+    key("accounts.NAME.scopes", Kind::List, "[\"oauth\", \"crm.objects.contacts.read\"]"),
+    key("accounts.NAME.optional_scopes", Kind::List, "[\"crm.objects.deals.read\"]"),
+    key("accounts.NAME.pkce", Kind::Switch, "false"),
 ];
 
 impl Key {
@@ -149,6 +168,11 @@ impl Key {
 }
 
 impl Kind {
+    /// Whether it says where a secret is.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::StoreKey)
+    }
+
     fn expected(&self) -> String {
         match self {
             Self::Text | Self::Path => "a text that is not empty".to_owned(),
@@ -165,7 +189,8 @@ impl Kind {
             Self::Time { min, max } => {
                 format!("a duration from {} to {}", duration::show(*min), duration::show(*max))
             }
-            Self::Secret => "the place of a secret".to_owned(),
+            Self::Secret | Self::StoreKey => "the place of a secret".to_owned(),
+            Self::Database => "`sqlite:` and the path of the store".to_owned(),
         }
     }
 }
@@ -212,7 +237,7 @@ pub(super) fn advice_on_variable(variable: &str) -> String {
     if let Some((name, _)) = rest.strip_prefix("ACCOUNTS__").and_then(|r| r.rsplit_once("__")) {
         account = name;
     }
-    let settable = KEYS.iter().filter(|key| !matches!(key.kind, Kind::Secret));
+    let settable = KEYS.iter().filter(|key| !key.kind.is_secret());
     let candidates: Vec<(String, &Key)> =
         settable.map(|key| (key.variable(account), key)).collect();
     let names = candidates.iter().map(|(name, _)| &name[PREFIX.len()..]);

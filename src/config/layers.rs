@@ -87,6 +87,11 @@ impl Layer {
         self.settings.get(path).map(|setting| &setting.place)
     }
 
+    /// Whether any key is set whose path starts with `prefix`.
+    pub(super) fn has_any(&self, prefix: &str) -> bool {
+        self.settings.keys().any(|path| path.starts_with(prefix))
+    }
+
     /// Takes the setting out, so that what is left at the end is what nothing has used.
     pub(super) fn take(&mut self, path: &str) -> Option<Setting> {
         self.settings.remove(path)

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::Reach;
 use super::error::shown;
 use super::paths::Base;
 
@@ -13,7 +14,7 @@ use super::paths::Base;
 pub enum Listen {
     /// `localhost:PORT`: 127.0.0.1 and ::1 on the same port.
     Localhost(u16),
-    /// `IP:PORT`; loopback only.
+    /// `IP:PORT`; loopback only, unless `server.expose` is set.
     Address(SocketAddr),
     /// `unix:PATH`: a Unix socket at that path.
     Unix(PathBuf),
@@ -37,10 +38,10 @@ pub(super) fn resolved(entries: Vec<String>, base: Base<'_>) -> Vec<String> {
 }
 
 /// All entries; the error is what is wrong with which.
-pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
+pub(super) fn parse(entries: &[String], reach: Reach) -> Result<Vec<Listen>, String> {
     let mut parsed: Vec<Listen> = Vec::with_capacity(entries.len());
     for entry in entries {
-        let listen = parse_entry(entry)?;
+        let listen = parse_entry(entry, reach)?;
         if let Some(earlier) = parsed.iter().find(|earlier| earlier.overlaps(&listen)) {
             return Err(format!("`{earlier}` and `{listen}` are the same address: remove one"));
         }
@@ -54,8 +55,12 @@ pub(super) fn parse(entries: &[String]) -> Result<Vec<Listen>, String> {
 
 /// All entries of a list beside which those of other lists are `taken`. Port 0 is another one in
 /// each list.
-pub(super) fn parse_beside(taken: &[Listen], entries: &[String]) -> Result<Vec<Listen>, String> {
-    let parsed = parse(entries)?;
+pub(super) fn parse_beside(
+    taken: &[Listen],
+    entries: &[String],
+    reach: Reach,
+) -> Result<Vec<Listen>, String> {
+    let parsed = parse(entries, reach)?;
     for listen in parsed.iter().filter(|listen| !listen.is_any_port()) {
         if let Some(other) = taken.iter().find(|other| other.overlaps(listen)) {
             return Err(format!(
@@ -66,7 +71,7 @@ pub(super) fn parse_beside(taken: &[Listen], entries: &[String]) -> Result<Vec<L
     Ok(parsed)
 }
 
-fn parse_entry(entry: &str) -> Result<Listen, String> {
+fn parse_entry(entry: &str, reach: Reach) -> Result<Listen, String> {
     let name = shown(entry, "an entry");
     if let Some(path) = entry.strip_prefix(UNIX) {
         return match path {
@@ -79,11 +84,11 @@ fn parse_entry(entry: &str) -> Result<Listen, String> {
         return Err(format!("{name} names no host: write `localhost:{port}`"));
     }
     if let Ok(address) = entry.parse::<SocketAddr>() {
-        if address.ip().is_loopback() {
+        if address.ip().is_loopback() || reach.exposed {
             return Ok(Listen::Address(address));
         }
         return Err(format!(
-            "{name} is not a loopback address, and whoever reaches the proxy acts with your HubSpot token: write `localhost:{}`",
+            "{name} is not a loopback address, and whoever reaches the proxy acts with your HubSpot token: write `localhost:{}`, or set `server.expose = true` and `server.client_keys = \"required\"`",
             address.port()
         ));
     }
@@ -134,7 +139,7 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(entry: &str) -> Result<Self, String> {
-        parse_entry(entry)
+        parse_entry(entry, Reach::default())
     }
 }
 
@@ -150,11 +155,14 @@ impl fmt::Display for Listen {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Reach;
+
     use super::{Listen, parse, parse_beside};
 
     #[test]
     fn an_address_is_in_one_list_only() {
-        let taken = parse(&["localhost:1".to_owned(), "localhost:0".to_owned()]).unwrap();
+        let taken =
+            parse(&["localhost:1".to_owned(), "localhost:0".to_owned()], Reach::default()).unwrap();
         for (entry, overlaps) in [
             ("localhost:1", true),
             ("127.0.0.1:1", true),
@@ -163,7 +171,7 @@ mod tests {
             ("localhost:2", false),
             ("localhost:0", false),
         ] {
-            let error = parse_beside(&taken, &[entry.to_owned()]).err();
+            let error = parse_beside(&taken, &[entry.to_owned()], Reach::default()).err();
             assert_eq!(error.is_some(), overlaps, "{entry}: {error:?}");
             let says_which = |e: String| e.contains("`localhost:1` of another list");
             assert!(error.is_none_or(says_which), "{entry}");
@@ -173,7 +181,7 @@ mod tests {
     #[test]
     fn loopback_addresses_of_both_families_are_accepted() {
         let entries = ["localhost:8787", "LOCALHOST:0", "127.0.0.1:9", "127.5.0.1:9", "[::1]:8"];
-        let parsed = parse(&entries.map(str::to_owned)).unwrap();
+        let parsed = parse(&entries.map(str::to_owned), Reach::default()).unwrap();
         assert_eq!(parsed[0], Listen::Localhost(8787));
         let shown: Vec<String> = parsed.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -204,7 +212,7 @@ mod tests {
         ];
         for (entries, expected) in cases {
             let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
-            let error = parse(&entries).unwrap_err();
+            let error = parse(&entries, Reach::default()).unwrap_err();
             assert!(error.contains(expected), "{entries:?}: {error}");
         }
     }

@@ -12,6 +12,8 @@ pub struct Folders {
     pub current: PathBuf,
     /// The user's configuration folder for this program, where the platform has one.
     pub config: Option<PathBuf>,
+    /// The user's folder for what this program keeps, where the platform has one.
+    pub state: Option<PathBuf>,
     /// What `~/` stands for.
     pub home: Option<PathBuf>,
 }
@@ -40,7 +42,9 @@ impl Folders {
         Self {
             // Without a current folder, relative paths are left for the system to refuse.
             current: std::env::current_dir().unwrap_or_default(),
-            config: project.map(|dirs| dirs.config_dir().to_owned()),
+            config: project.as_ref().map(|dirs| dirs.config_dir().to_owned()),
+            state: project
+                .map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()),
             home: base.map(|dirs| dirs.home_dir().to_owned()),
         }
     }

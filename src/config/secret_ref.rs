@@ -4,6 +4,7 @@
 //! the place of one belongs, into an error.
 
 mod command;
+pub mod keyring;
 #[cfg(test)]
 mod tests;
 
@@ -22,14 +23,16 @@ use super::error::{is_uuid, looks_like_credential};
 use super::file::texts;
 use super::paths::Base;
 use crate::types::secret::Secret;
+use keyring::KeyringError;
 
 /// Largest secret that is read, in bytes.
 const MAX_SECRET: usize = 64 * 1024;
 /// How long a command may take; long enough for a person to unlock a password manager.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
-const FORMS: &str =
-    "`{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ command = [\"PROGRAM\", \"ARGUMENT\"] }`";
+const FORMS: &str = "`{ env = \"NAME\" }`, `{ file = \"PATH\" }`, `{ command = [\"PROGRAM\", \"ARGUMENT\"] }` or `{ keyring = \"NAME\" }`";
+/// The name under which the keyring keeps the key of the store.
+pub const STORE_KEY: &str = "store-key";
 
 /// Where a secret is kept; never the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum SecretRef {
     File(PathBuf),
     /// The standard output of a program and its arguments, run without a shell.
     Command(Vec<String>),
+    /// The entry of this name that the system's keyring keeps for this program.
+    Keyring(String),
 }
 
 /// Why a secret could not be read; says where it should be, and holds nothing of it.
@@ -63,6 +68,10 @@ pub enum SecretError {
     NotRun { program: String, source: io::Error },
     #[error("`{program}` failed ({status}), so the secret that it should print is missing")]
     Failed { program: String, status: std::process::ExitStatus },
+    #[error("the keyring has no entry {0} of the service hubspot-proxy: put the secret there")]
+    NoEntry(String),
+    #[error("{0}")]
+    Keyring(String),
     #[error("`{program}` did not end within {} s", limit.as_secs_f32())]
     TimedOut { program: String, limit: Duration },
 }
@@ -78,6 +87,10 @@ impl SecretRef {
             }
             Self::File(path) => self.read_file(path)?,
             Self::Command(words) => command::output(words, COMMAND_LIMIT)?,
+            Self::Keyring(name) => keyring::read(name).map_err(|error| match error {
+                KeyringError::NoEntry => SecretError::NoEntry(name.clone()),
+                KeyringError::Unusable(why) => SecretError::Keyring(why),
+            })?,
         };
         if bytes.len() > MAX_SECRET {
             return Err(SecretError::TooLarge(self.clone()));
@@ -100,6 +113,24 @@ impl SecretRef {
             return Err(SecretError::Exposed(path.to_owned()));
         }
         read_bounded(file).map_err(unreadable)
+    }
+
+    /// The same for the key of the store, which needs no name in the keyring.
+    pub(super) fn of_store_key(value: &DeValue<'_>, base: Base<'_>) -> Result<Self, String> {
+        let is_keyring = |table: &toml::de::DeTable<'_>| {
+            let mut entries = table.iter();
+            matches!(
+                (
+                    entries.next().map(|(form, on)| (form.get_ref().as_ref(), on.get_ref())),
+                    entries.next()
+                ),
+                (Some(("keyring", DeValue::Boolean(true))), None)
+            )
+        };
+        match value {
+            DeValue::Table(table) if is_keyring(table) => Ok(Self::Keyring(STORE_KEY.to_owned())),
+            _ => Self::from_toml(value, base),
+        }
     }
 
     /// The place that a TOML value names; the error is what to write instead.
@@ -135,7 +166,15 @@ impl SecretRef {
                 }
                 _ => return Err(format!("must name a place that is not empty: {FORMS}")),
             },
-            ("env" | "file" | "command", _) => {
+            ("keyring", DeValue::String(name)) => {
+                let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                if name.is_empty() || name.len() > 64 || !name.bytes().all(legal) {
+                    return Err("must name an entry of the keyring, such as `{ keyring = \"acme-secret\" }`: its name has letters, digits, `-`, `_` and `.`".to_owned());
+                }
+                refuse_pasted(name, is_uuid(name))?;
+                Self::Keyring(name.clone().into_owned())
+            }
+            ("env" | "file" | "command" | "keyring", _) => {
                 return Err(format!("must name its place in one of these forms: {FORMS}"));
             }
             _ => return Err(format!("names no known place of a secret: write {FORMS}")),
@@ -195,6 +234,7 @@ impl fmt::Display for SecretRef {
             Self::Command(words) => {
                 write!(f, "the output of `{}`", words.first().map_or("", String::as_str))
             }
+            Self::Keyring(name) => write!(f, "the keyring's entry {name}"),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::types::account::AccountName;
+
 use super::{
     AllowedUsers, Config, ConfigError, CredentialConfig, Environment, Flags, Folders, Listen,
     Loaded,
@@ -22,6 +24,11 @@ struct Start {
     env: Vec<(String, String)>,
     flags: Flags,
     config_flag: Option<PathBuf>,
+}
+
+/// The name of the account that serves requests which name none.
+fn default_of(config: &Config) -> String {
+    config.roster(&[]).default.unwrap().to_string()
 }
 
 /// An account, so that a test about something else has one.
@@ -63,15 +70,20 @@ impl Start {
         let folders = Folders {
             current: self.path("here"),
             config: Some(self.path("config")),
+            state: Some(self.path("state")),
             home: Some(self.path("home")),
         };
         let env: Environment = self.env.iter().map(|(name, value)| (name, value)).collect();
-        load(&Sources {
+        let loaded = load(&Sources {
             config_flag: self.config_flag.as_deref(),
             flags: self.flags.clone(),
             env: &env,
             folders: &folders,
-        })
+        })?;
+        if !self.flags.sandbox {
+            loaded.config.check(&loaded.config.roster(&[]))?;
+        }
+        Ok(loaded)
     }
 
     fn config(&self) -> Config {
@@ -112,7 +124,7 @@ fn a_file_with_one_account_and_nothing_else_gives_the_defaults() {
     assert_eq!(config.oauth.token_url, "https://api.hubapi.com/oauth/2026-03/token");
     assert_eq!(config.oauth.refresh_ahead, Duration::from_secs(300));
     assert!(!config.log.requests);
-    assert_eq!(config.default_account.unwrap().as_str(), "acme");
+    assert_eq!(default_of(&config), "acme");
     assert_eq!(config.accounts.len(), 1);
 }
 
@@ -219,7 +231,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let mut start = Start::with_file(&file);
     let config = start.config();
     assert_eq!(config.server.listen, [Listen::Localhost(1)]);
-    assert_eq!(config.default_account.unwrap().as_str(), "acme");
+    assert_eq!(default_of(&config), "acme");
 
     start = start
         .env("HUBSPOT_PROXY_SERVER__LISTEN", "localhost:2, [::1]:3")
@@ -227,14 +239,14 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let config = start.config();
     let expected = [Listen::Localhost(2), Listen::Address("[::1]:3".parse().unwrap())];
     assert_eq!(config.server.listen, expected);
-    assert_eq!(config.default_account.unwrap().as_str(), "b");
+    assert_eq!(default_of(&config), "b");
 
     start.flags.listen = vec!["localhost:4".to_owned()];
     start.flags.account = Some("c".to_owned());
     start.flags.log_requests = true;
     let config = start.config();
     assert_eq!(config.server.listen, [Listen::Localhost(4)]);
-    assert_eq!(config.default_account.unwrap().as_str(), "c");
+    assert_eq!(default_of(&config), "c");
     assert!(config.log.requests);
 }
 
@@ -247,18 +259,19 @@ fn each_secret_form_is_kept_as_a_place_with_paths_made_whole() {
          [accounts.c]\ntype = \"access_token\"\ntoken = { command = [\"op\", \"read\"] }\n",
     );
     let config = start.config();
-    assert_eq!(config.default_account, None);
+    assert_eq!(config.roster(&[]).default, None);
     let mut accounts = config.accounts.into_values();
     let account = accounts.next().unwrap();
     assert_eq!(account.hub_id, Some(1234));
-    let CredentialConfig::OAuth { client_id, client_secret, refresh_token } = account.credential
+    let CredentialConfig::OAuth { client_id, client_secret, refresh_token, .. } =
+        account.credential
     else {
         panic!("not OAuth");
     };
     assert_eq!(client_id, "id");
-    assert_eq!(client_secret, SecretRef::File(start.path("home/secret")));
+    assert_eq!(client_secret, Some(SecretRef::File(start.path("home/secret"))));
     let program = start.path("here").join("./get").display().to_string();
-    assert_eq!(refresh_token, SecretRef::Command(vec![program, "x".to_owned()]));
+    assert_eq!(refresh_token, Some(SecretRef::Command(vec![program, "x".to_owned()])));
     for expected in [
         SecretRef::File(start.path("here/sub/token")),
         SecretRef::Command(vec!["op".to_owned(), "read".to_owned()]),
@@ -316,7 +329,6 @@ fn the_sandbox_needs_no_account_and_takes_none() {
     start.flags.sandbox = true;
     let config = start.config();
     assert!(config.accounts.is_empty());
-    assert_eq!(config.default_account.unwrap().as_str(), "default");
     assert_eq!(config.server.threads, 7);
     start.flags.account = Some("acme".to_owned());
     assert_eq!(start.error(), "--account: the sandbox has one account, `default`");
@@ -338,4 +350,26 @@ fn the_path_of_a_socket_is_relative_to_where_it_was_written() {
     let mut start = start;
     start.flags.listen = vec!["unix:b".to_owned()];
     assert_eq!(start.config().server.listen, expected);
+}
+
+#[test]
+fn stored_accounts_stand_beside_those_of_a_file_and_not_beside_one_of_the_environment() {
+    let names = |start: &Start, stored: &[&str]| {
+        let stored: Vec<AccountName> = stored.iter().map(|name| name.parse().unwrap()).collect();
+        let roster = start.load().unwrap().config.roster(&stored);
+        let names = roster.accounts.keys().map(|name| name.as_str().to_owned());
+        (names.collect::<Vec<_>>().join(" "), roster.default.map(|name| name.to_string()))
+    };
+    let file = Start::with_file(ACCOUNT);
+    assert_eq!(names(&file, &[]), ("acme".to_owned(), Some("acme".to_owned())));
+    assert_eq!(names(&file, &["beta"]), ("acme beta".to_owned(), None));
+    assert_eq!(names(&file, &["acme"]).0, "acme");
+    let env = Start::new().env("HUBSPOT_ACCESS_TOKEN", "t");
+    assert_eq!(names(&env, &["beta"]), ("default".to_owned(), Some("default".to_owned())));
+    let half = Start::with_file("[accounts.beta]\npolicy = { mode = \"read-only\" }\n");
+    let config = half.load().unwrap().config;
+    assert!(matches!(
+        config.accounts.values().next().unwrap().credential,
+        CredentialConfig::Stored
+    ));
 }

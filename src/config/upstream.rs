@@ -10,8 +10,14 @@ use super::layers::Layer;
 use super::{OAuthConfig, UpstreamConfig};
 use crate::types::origin::{InvalidOrigin, Origin};
 
-/// Under the upstream's origin, unless `oauth.token_url` is set.
+/// Under the upstream's origin, unless they are set.
 const TOKEN_PATH: &str = "/oauth/2026-03/token";
+const INTROSPECT_PATH: &str = "/oauth/2026-03/token/introspect";
+const REVOKE_PATH: &str = "/oauth/2026-03/token/revoke";
+/// Where a user allows an app.
+const AUTHORIZE_URL: &str = "https://app.hubspot.com/oauth/authorize";
+/// What HubSpot's own quickstarts register.
+const REDIRECT_URI: &str = "http://localhost:3000/oauth-callback";
 const PLAINTEXT: &str = "plain http to another machine, where credentials can be read on the way: write https, or set `upstream.allow_plaintext = true`";
 
 /// Gives the settings of both tables their meaning.
@@ -20,8 +26,15 @@ pub(super) fn build(layer: &mut Layer) -> Result<(UpstreamConfig, OAuthConfig), 
     let url = layer.parse_text("upstream.url", |text| upstream_url(text, allow_plaintext))?;
     let url = url.unwrap_or_else(Origin::hubspot_api);
     let proxy = layer.parse_text("upstream.proxy", outbound_proxy)?;
-    let token_url = layer.parse_text("oauth.token_url", |text| token_url(text, allow_plaintext))?;
-    let token_url = token_url.unwrap_or_else(|| format!("{url}{TOKEN_PATH}"));
+    let mut endpoint = |key: &'static str, default: String| {
+        let set = layer.parse_text(key, |text| endpoint_url(key, text, &default, allow_plaintext));
+        Ok(set?.unwrap_or(default))
+    };
+    let authorize_url = endpoint("oauth.authorize_url", AUTHORIZE_URL.to_owned())?;
+    let token_url = endpoint("oauth.token_url", format!("{url}{TOKEN_PATH}"))?;
+    let introspect_url = endpoint("oauth.introspect_url", format!("{url}{INTROSPECT_PATH}"))?;
+    let revoke_url = endpoint("oauth.revoke_url", format!("{url}{REVOKE_PATH}"))?;
+    let redirect_uri = layer.parse_text("oauth.redirect_uri", redirect_uri)?;
     let upstream = UpstreamConfig {
         url,
         ca_file: layer.take_path("upstream.ca_file"),
@@ -36,7 +49,16 @@ pub(super) fn build(layer: &mut Layer) -> Result<(UpstreamConfig, OAuthConfig), 
         rewrite_links: layer.take_switch("upstream.rewrite_links").unwrap_or(false),
     };
     let refresh_ahead = layer.take_time("oauth.refresh_ahead").unwrap_or(Duration::from_secs(300));
-    Ok((upstream, OAuthConfig { token_url, refresh_ahead }))
+    let redirect_uri = redirect_uri.unwrap_or_else(|| REDIRECT_URI.to_owned());
+    let oauth = OAuthConfig {
+        authorize_url,
+        token_url,
+        introspect_url,
+        revoke_url,
+        redirect_uri,
+        refresh_ahead,
+    };
+    Ok((upstream, oauth))
 }
 
 // None of these messages quotes the URL: it may hold a password.
@@ -63,20 +85,39 @@ fn outbound_proxy(text: &str) -> Result<Origin, String> {
     }
 }
 
-fn token_url(text: &str, allow_plaintext: bool) -> Result<String, String> {
+/// The redirect URI as the app has registered it: HubSpot compares it byte for byte, and wants https
+/// except for `localhost`.
+fn redirect_uri(text: &str) -> Result<String, String> {
     let wrong = |what: &str| {
         format!(
-            "`oauth.token_url` {what}: write a URL such as `https://api.hubapi.com{TOKEN_PATH}`"
+            "`oauth.redirect_uri` {what}: write what the app has registered, such as `{REDIRECT_URI}`"
         )
     };
+    if text.contains('#') {
+        return Err(wrong("must have no fragment"));
+    }
+    let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return Err(wrong("is not a URL"));
+    };
+    match scheme {
+        "https" => Ok(text.to_owned()),
+        "http" if host == "localhost" => Ok(text.to_owned()),
+        _ => Err(wrong("must be https, or http to `localhost`, which an IP address is not")),
+    }
+}
+
+fn endpoint_url(
+    key: &str,
+    text: &str,
+    example: &str,
+    allow_plaintext: bool,
+) -> Result<String, String> {
+    let wrong = |what: &str| format!("`{key}` {what}: write a URL such as `{example}`");
     if text.contains(['#', '?']) {
         return Err(wrong("must have no query and no fragment"));
     }
-    let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("is not a URL"));
-    };
-    let origin: Origin = format!("{scheme}://{authority}").parse().map_err(|what| match what {
+    let origin = Origin::of_url(text).map_err(|what| match what {
         InvalidOrigin::UserInfo => wrong("must not hold a user name or password"),
         InvalidOrigin::Scheme => wrong("must be https"),
         InvalidOrigin::NotAUrl | InvalidOrigin::NotAnOrigin => wrong("is not a URL"),
@@ -84,7 +125,7 @@ fn token_url(text: &str, allow_plaintext: bool) -> Result<String, String> {
     if may_carry_credentials(&origin, allow_plaintext) {
         Ok(text.to_owned())
     } else {
-        Err(format!("`oauth.token_url` is {PLAINTEXT}"))
+        Err(format!("`{key}` is {PLAINTEXT}"))
     }
 }
 

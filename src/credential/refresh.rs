@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::hot::{Freshness, Token};
 use super::source::{FetchError, Fetched, TokenSource};
 use super::{Credential, Unavailable, schedule};
+use crate::oauth::time_limit::within;
 use crate::store::GrantStore;
 use crate::types::account::AccountName;
 use crate::types::clock::{Moment, SharedClock};
@@ -32,20 +33,27 @@ pub struct Engine {
     pub clock: SharedClock,
     /// Where refreshes run.
     pub runtime: Handle,
-    /// Where the grant is kept, and what it begins with, for the kinds that have one.
-    pub grant: Option<(Arc<dyn GrantStore>, Secret)>,
+    /// For the kinds that have one.
+    pub grant: Option<Grant>,
     /// The portal that tokens have to be for.
     pub hub_id: Option<u64>,
     /// From 0 to 1: spreads the pauses.
     pub jitter: fn() -> f64,
 }
 
+/// Where a grant is kept.
+pub struct Grant {
+    pub store: Arc<dyn GrantStore>,
+    /// What it begins with, where that is configured; else a login brings it.
+    pub seed: Option<Secret>,
+}
+
 pub(super) struct Refresher {
     source: Box<dyn TokenSource>,
     engine: Engine,
     state: Mutex<State>,
-    /// Changes with each token that is published and with the end of each refresh.
-    events: watch::Sender<u64>,
+    /// Tells of each token that is published and of the end of each refresh.
+    events: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -88,7 +96,7 @@ impl Standing {
 
 impl Refresher {
     pub(super) fn new(source: Box<dyn TokenSource>, engine: Engine) -> Self {
-        let events = watch::Sender::new(0);
+        let events = watch::Sender::new(());
         Self { source, engine, state: Mutex::default(), events }
     }
 
@@ -191,7 +199,7 @@ impl Refresher {
     async fn run(&self, credential: &Credential) {
         let outcome = match &self.engine.grant {
             None => self.refresh_unstored(credential).await,
-            Some((store, seed)) => self.refresh_stored(credential, store.as_ref(), seed).await,
+            Some(grant) => self.refresh_stored(credential, grant).await,
         };
         if let Err(error) = outcome {
             self.failed(credential, error);
@@ -199,8 +207,8 @@ impl Refresher {
     }
 
     async fn fetch(&self, refresh_token: Option<&Secret>) -> Result<Fetched, FetchError> {
-        let fetch = tokio::time::timeout(LONGEST_FETCH, self.source.fetch(refresh_token));
-        fetch.await.unwrap_or_else(|_| {
+        let fetch = within(LONGEST_FETCH, self.source.fetch(refresh_token));
+        fetch.await.unwrap_or_else(|| {
             Err(FetchError::Transient("the token endpoint takes too long".into(), None))
         })
     }
@@ -240,7 +248,7 @@ impl Refresher {
         state.failures = 0;
         let before = std::mem::replace(&mut state.standing, standing.clone());
         drop(state);
-        self.events.send_modify(|event| *event += 1);
+        self.events.send_replace(());
         let account = credential.account();
         match (before == standing, standing) {
             (true, _) | (_, Standing::Failed(_)) => {}
@@ -258,7 +266,9 @@ impl Refresher {
         if !state.standing.is_like(&failed)
             && let Standing::Failed(error) = &failed
         {
-            warn!(account = %credential.account(), "no new token: {}", described(error));
+            let account = credential.account();
+            let what = described(error).replace("NAME", account.as_str());
+            warn!(%account, "no new token: {what}");
         }
         state.failures += 1;
         let pause = match &failed {
@@ -290,7 +300,7 @@ impl Drop for End<'_> {
             self.0.failed(self.1, FetchError::Transient(fault.into(), None));
         }
         self.0.state.lock().running = false;
-        self.0.events.send_modify(|event| *event += 1);
+        self.0.events.send_replace(());
     }
 }
 

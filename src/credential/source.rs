@@ -27,7 +27,7 @@ pub struct Fetched {
 /// Why none could be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchError {
-    /// The grant was refused: only a new login helps.
+    /// The grant was refused, and only a new login helps: what to do, `NAME` standing for the account.
     NeedsLogin(&'static str),
     /// A setting is wrong: only a change of it helps.
     Misconfigured(String),

@@ -10,6 +10,7 @@ use reqwest::{Client, Proxy, StatusCode, redirect};
 use zeroize::Zeroizing;
 
 use super::TokenError;
+use super::time_limit::within;
 use crate::types::origin::Origin;
 use crate::upstream::tls::{self, TlsConfigs};
 
@@ -76,10 +77,14 @@ impl Endpoint {
             .header(CONTENT_TYPE, content_type)
             .header(ACCEPT, "application/json")
             .body(Bytes::from_owner(Wiped(body)));
-        let answer = call.send().await.map_err(unreachable)?;
-        let (status, retry_after) = (answer.status(), retry_after(&answer));
-        let body = read_bounded(answer).await?;
-        Ok(Answer { status, retry_after, body })
+        let calling = async {
+            let answer = call.send().await.map_err(unreachable)?;
+            let (status, retry_after) = (answer.status(), retry_after(&answer));
+            let body = read_bounded(answer).await?;
+            Ok(Answer { status, retry_after, body })
+        };
+        let too_late = || Err(TokenError::Unreachable("no answer in time".to_owned()));
+        within(CALL_TIMEOUT, calling).await.unwrap_or_else(too_late)
     }
 
     fn client(&self) -> Result<&Client, TokenError> {
@@ -100,7 +105,6 @@ impl Endpoint {
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
             .pool_max_idle_per_host(0)
             .user_agent(concat!("hubspot-proxy/", env!("CARGO_PKG_VERSION")));
         if self.is_loopback() {
@@ -112,9 +116,7 @@ impl Endpoint {
     }
 
     fn is_loopback(&self) -> bool {
-        let Ok(uri) = self.url.parse::<http::Uri>() else { return false };
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return false };
-        format!("{scheme}://{authority}").parse::<Origin>().is_ok_and(|o| o.is_loopback())
+        Origin::of_url(&self.url).is_ok_and(|origin| origin.is_loopback())
     }
 }
 

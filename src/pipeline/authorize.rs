@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 
-use super::Pipeline;
+use super::serving::Served;
 use crate::credential::Unavailable;
 use crate::credential::hot::Freshness;
 use crate::types::account::AccountName;
@@ -31,27 +31,46 @@ pub fn clean_headers(headers: &mut HeaderMap) {
 
 /// The target without credentials in its query, in whatever spelling; all else byte for byte.
 pub fn clean_target(target: PathAndQuery) -> PathAndQuery {
-    let Some(query) = target.query() else { return target };
+    match without_credentials(target.as_str()) {
+        Cow::Borrowed(_) => target,
+        // A target with parts of its query left out is still a target.
+        Cow::Owned(cleaned) => {
+            PathAndQuery::from_maybe_shared(Bytes::from(cleaned)).unwrap_or(target)
+        }
+    }
+}
+
+/// A URL, or what follows its authority, without credentials in its query.
+pub fn without_credentials(url: &str) -> Cow<'_, str> {
+    let (rest, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let Some((path, query)) = rest.split_once('?') else { return Cow::Borrowed(url) };
     if !query.split('&').any(is_credential) {
-        return target;
+        return Cow::Borrowed(url);
     }
     let left: Vec<&str> = query.split('&').filter(|part| !is_credential(part)).collect();
-    let cleaned = match left.is_empty() {
-        true => target.path().to_owned(),
-        false => [target.path(), "?", &left.join("&")].concat(),
-    };
-    // A target with parts of its query left out is still a target.
-    PathAndQuery::from_maybe_shared(Bytes::from(cleaned)).unwrap_or(target)
+    let mark = if left.is_empty() { "" } else { "?" };
+    Cow::Owned([path, mark, &left.join("&"), fragment].concat())
+}
+
+/// The decoded values of all credentials in a query.
+pub fn credentials_in(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    let parts = query.split(['&', ';']).filter(|part| names_credential(part));
+    parts.map(|part| {
+        let value = part.split_once('=').map_or("", |(_, value)| value);
+        percent_decoded(value.trim_matches('+').as_bytes())
+    })
 }
 
 /// A server may take `;` for a separator, and `+` for a blank.
 fn is_credential(parameter: &str) -> bool {
-    parameter.split(';').any(|part| {
-        let name = part.split('=').next().unwrap_or_default();
-        let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
-        let name = trimmed(&name);
-        CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
-    })
+    parameter.split(';').any(names_credential)
+}
+
+fn names_credential(part: &str) -> bool {
+    let name = part.split('=').next().unwrap_or_default();
+    let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
+    let name = trimmed(&name);
+    CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn trimmed(name: &[u8]) -> &[u8] {
@@ -62,11 +81,11 @@ fn trimmed(name: &[u8]) -> &[u8] {
 }
 
 /// The value of `Authorization`, where the account has a token that may be used at once.
-pub fn token_at_hand(pipeline: &Pipeline, account: usize) -> Option<HeaderValue> {
-    match pipeline.token(account) {
+pub fn token_at_hand(served: &Served) -> Option<HeaderValue> {
+    match served.token() {
         (Freshness::Fresh, value) => value,
         (Freshness::Stale, value) => {
-            pipeline.accounts.all()[account].credential.refresh_soon();
+            served.account().credential.refresh_soon();
             value
         }
         (Freshness::Expired | Freshness::Missing, _) => None,
@@ -109,44 +128,28 @@ pub fn conceal_developer_key(headers: &mut HeaderMap, key: &Secret) {
             continue;
         }
         let url = headers.remove(&name).filter(|_| name != LINK);
-        let cleaned = url.as_ref().and_then(without_credentials);
+        let cleaned = url.as_ref().and_then(|url| url.to_str().ok()).map(without_credentials);
+        let cleaned = cleaned.and_then(|cleaned| HeaderValue::from_str(&cleaned).ok());
         if let Some(cleaned) = cleaned.filter(|value| !quotes(value)) {
             headers.insert(name, cleaned);
         }
     }
 }
 
-/// A URL without credentials in its query; `None` for what is not a URL.
-fn without_credentials(url: &HeaderValue) -> Option<HeaderValue> {
-    let (path, query) = url.to_str().ok()?.split_once('?')?;
-    let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
-    let left: Vec<&str> = query.split('&').filter(|part| !is_credential(part)).collect();
-    let mut cleaned = path.to_owned();
-    if !left.is_empty() {
-        cleaned.push('?');
-        cleaned.push_str(&left.join("&"));
-    }
-    if let Some(fragment) = fragment {
-        cleaned.push('#');
-        cleaned.push_str(fragment);
-    }
-    HeaderValue::from_str(&cleaned).ok()
-}
-
-/// Waits for a new token, for a request that cannot be sent without.
-/// A token that is about to end is used all the same when no newer one can be had.
-pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<HeaderValue, Refusal> {
-    let configured = &pipeline.accounts.all()[account];
-    let refreshed = configured.credential.newer_than(pipeline.generation(account)).await;
-    if let (standing, Some(value)) = pipeline.token(account)
+/// Waits for a new token, for a request that cannot be sent without. A token that is about to end is
+/// used all the same when no newer one can be had.
+pub async fn wait_for_token(served: &Served) -> Result<HeaderValue, Refusal> {
+    let account = served.account();
+    let refreshed = account.credential.newer_than(served.generation()).await;
+    if let (standing, Some(value)) = served.token()
         && standing != Freshness::Missing
     {
         return Ok(value);
     }
     Err(match refreshed {
-        Err(why) => refusal(&configured.name, why),
+        Err(why) => refusal(&account.name, why),
         Ok(()) => Refusal::TokenUnavailable(
-            configured.name.clone(),
+            account.name.clone(),
             "the token that was issued has already expired".into(),
             std::time::Duration::from_secs(1),
         ),

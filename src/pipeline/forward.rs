@@ -12,20 +12,19 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use hyper::body::{Body, Incoming};
 
-use super::Pipeline;
+use super::Settings;
 use crate::types::refusal::Refusal;
 use crate::upstream::replay::{BodyFailure, BodyLimits, RequestBody};
 use crate::upstream::{Outgoing, SendFailure, Sent};
 
-/// What is to be sent to `target` for `account`. `unread` is true until the client has sent its whole body.
+/// What is to be sent to `target`. `unread` is true until the client has sent its whole body.
 pub fn outgoing(
-    pipeline: &Pipeline,
     mut head: Parts,
     body: Incoming,
-    (account, target): (usize, PathAndQuery),
+    target: PathAndQuery,
+    limits: BodyLimits,
     unread: Rc<Cell<bool>>,
 ) -> Result<Outgoing, Refusal> {
-    let limits = body_limits(pipeline, account);
     check_announced_size(&head, limits.accept)?;
     let body = match body.is_end_stream() {
         true => RequestBody::empty(),
@@ -36,10 +35,9 @@ pub fn outgoing(
 }
 
 /// A body is kept for a second attempt only where a second attempt can come about.
-fn body_limits(pipeline: &Pipeline, account: usize) -> BodyLimits {
-    let refreshable = pipeline.accounts.all()[account].credential.can_refresh();
-    let keep = if refreshable { pipeline.settings.replay_buffer } else { 0 };
-    BodyLimits { keep, accept: pipeline.settings.max_body_size }
+pub fn body_limits(settings: &Settings, can_refresh: bool) -> BodyLimits {
+    let keep = if can_refresh { settings.replay_buffer } else { 0 };
+    BodyLimits { keep, accept: settings.max_body_size }
 }
 
 fn check_announced_size(head: &Parts, limit: Option<u64>) -> Result<(), Refusal> {

@@ -6,14 +6,17 @@
 
 pub mod allowed;
 pub mod browser;
+pub mod client_key;
 mod host;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use http::{Method, Version};
 
+use crate::types::account::AccountName;
 use crate::types::path;
 use crate::types::refusal::Refusal;
 use allowed::Allowed;
@@ -23,8 +26,8 @@ use allowed::Allowed;
 pub struct Entrance {
     /// The port that the listener is bound to, which `Host` has to match; a Unix socket has none.
     pub port: Option<u16>,
-    /// The index of the only account that this listener serves.
-    pub account: Option<usize>,
+    /// The only account that this listener serves.
+    pub account: Option<Arc<AccountName>>,
     /// Why requests on this connection are answered and not served: whose it is, or that it is one
     /// too many.
     pub refusal: Option<Rc<Refusal>>,

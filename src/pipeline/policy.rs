@@ -11,6 +11,7 @@ use http::Method;
 
 use crate::accounts::Account;
 use crate::telemetry::redact;
+use crate::types::client_key::ClientKey;
 use crate::types::path;
 use crate::types::policy::{Asked, Mode, Part, Policy, Rule};
 use crate::types::refusal::Refusal;
@@ -24,14 +25,25 @@ const UNINSTALL: &[u8] = b"/external-install";
 const LONGEST_SHOWN: usize = 200;
 const LONGEST_METHOD: usize = 10;
 
-/// Refuses what touches credentials, and what the account's policy denies.
-pub fn check(method: &Method, target: &Target, account: &Account) -> Result<(), Refusal> {
+/// Refuses what touches credentials, and what the account's policy or that of the client's key denies.
+pub fn check(
+    method: &Method,
+    target: &Target,
+    account: &Account,
+    key: Option<&ClientKey>,
+) -> Result<(), Refusal> {
     if is_guarded(method, target.decoded()) || is_guarded(method, target.path().as_bytes()) {
         return Err(Refusal::CredentialPathBlocked);
     }
+    let denied = |denial: Denial<'_>| denial.explain(method, target);
     judge(&account.policy, method, target).map_err(|denial| {
-        let what = denial.explain(method, target);
-        Refusal::PolicyDenied(account.name.clone(), what)
+        Refusal::PolicyDenied(format!("The policy of account {}", account.name), denied(denial))
+    })?;
+    let Some((key, policy)) = key.and_then(|key| Some((key, key.policy.as_ref()?))) else {
+        return Ok(());
+    };
+    judge(policy, method, target).map_err(|denial| {
+        Refusal::PolicyDenied(format!("The policy of client key {}", key.name), denied(denial))
     })
 }
 

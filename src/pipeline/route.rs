@@ -11,7 +11,9 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::gate;
 use crate::accounts::{Account, Accounts, Kind, NotFound};
+use crate::types::account::AccountName;
 use crate::types::refusal::Refusal;
 use crate::types::target::Target;
 
@@ -21,6 +23,8 @@ static X_HUBSPOT_ACCOUNT: HeaderName = HeaderName::from_static("x-hubspot-accoun
 
 const OTHER_LISTENER: &str =
     "it came in at an address that serves one account only, and names another";
+const TWO_NAMES: &str = "it names two different accounts";
+const OTHER_KEY: &str = "its client key is for one account only, and it names another";
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -39,12 +43,20 @@ pub struct Destination {
     pub target: Target,
 }
 
-/// Finds the route of a request that the gate has let in by a listener of the account `reserved`, or
-/// of all accounts.
+/// The accounts that a request is bound to before it names one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reserved<'a> {
+    /// The only account of the listener that it came in at.
+    pub listener: Option<&'a AccountName>,
+    /// The only account of the client key that it shows.
+    pub key: Option<&'a AccountName>,
+}
+
+/// Finds the route of a request that the gate has let in.
 pub fn choose(
     head: &mut Parts,
     accounts: &Accounts,
-    reserved: Option<usize>,
+    reserved: Reserved<'_>,
 ) -> Result<Route, Refusal> {
     let whole = head.uri.path_and_query().cloned();
     let whole = whole.unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -53,30 +65,52 @@ pub fn choose(
     if let Some(local) = local_path(&target) {
         return Ok(Route::Local(local));
     }
-    let mut chosen = named.map(|name| find(accounts, name)).transpose()?;
-    if reserved.is_some() {
-        if chosen.is_some_and(|named| reserved != Some(named)) {
-            return Err(Refusal::AccountConflict(OTHER_LISTENER));
-        }
-        chosen = reserved;
+    let mut chosen = Chosen::default();
+    for (name, conflict) in [(reserved.listener, OTHER_LISTENER), (reserved.key, OTHER_KEY)] {
+        let Some(name) = name else { continue };
+        // It is gone when the store alone held it and it was removed.
+        let account = accounts.position(name);
+        let account = account.ok_or_else(|| Refusal::UnknownAccount(Some(name.clone())))?;
+        chosen.add(account, conflict)?;
+    }
+    if let Some(name) = named {
+        chosen.add(find(accounts, name)?, TWO_NAMES)?;
     }
     for value in head.headers.get_all(&X_HUBSPOT_ACCOUNT) {
-        let account = find(accounts, header_text(value)?)?;
-        if chosen.is_some_and(|before| before != account) {
-            return Err(Refusal::AccountConflict(match reserved {
-                Some(_) => OTHER_LISTENER,
-                None => "it names two different accounts",
-            }));
-        }
-        chosen = Some(account);
+        chosen.add(find(accounts, header_text(value)?)?, TWO_NAMES)?;
     }
     let takes = operation::takes(target.decoded());
     let account = chosen
+        .account
         .or_else(|| accounts.only_developer().filter(|_| takes == Takes::DeveloperKey))
         .or(accounts.default_index())
         .ok_or(Refusal::AccountRequired)?;
     check_kind(&accounts.all()[account], takes)?;
     Ok(Route::Upstream(Destination { account, target }))
+}
+
+/// The account that all who name one have named so far.
+#[derive(Default)]
+struct Chosen {
+    account: Option<usize>,
+    /// What to say to whom names another.
+    conflict: &'static str,
+}
+
+impl Chosen {
+    fn add(&mut self, account: usize, conflict: &'static str) -> Result<(), Refusal> {
+        match self.account {
+            None => *self = Self { account: Some(account), conflict },
+            Some(before) if before == account => {}
+            Some(_) => {
+                return Err(Refusal::AccountConflict(match self.conflict {
+                    TWO_NAMES => conflict,
+                    reserved => reserved,
+                }));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An app's token and a developer's key are sent to the operations that take them, and to no other.
@@ -91,16 +125,19 @@ fn check_kind(account: &Account, takes: Takes) -> Result<(), Refusal> {
     Err(Refusal::CredentialKind(account.name.clone(), serves))
 }
 
-/// Takes `/@NAME` off the front, and makes several slashes at the start one: HubSpot's Node client
+/// Takes `/@key:KEY` and then `/@NAME` off the front, and makes several slashes at the start one: HubSpot's Node client
 /// sends `//crm/...` when its base URL ends in a slash.
 fn split_account(whole: &PathAndQuery) -> Result<(Option<&str>, PathAndQuery), Refusal> {
     let text = whole.as_str();
     let path_length = whole.path().len();
-    let (named, rest) = match whole.path().strip_prefix("/@") {
-        None => (None, 0),
+    let past_key = gate::client_key::key_in_path(whole.path())
+        .map_or(0, |key| gate::client_key::IN_PATH.len() + key.len());
+    let (named, rest) = match text[past_key..path_length].strip_prefix("/@") {
+        None => (None, past_key),
         Some(after) => {
-            let end = after.find('/').map_or(path_length, |at| at + 2);
-            (Some(&text[2..end]), end)
+            let start = past_key + 2;
+            let end = after.find('/').map_or(path_length, |at| start + at);
+            (Some(&text[start..end]), end)
         }
     };
     let slashes = text[rest..path_length].bytes().take_while(|b| *b == b'/').count();
@@ -110,7 +147,9 @@ fn split_account(whole: &PathAndQuery) -> Result<(Option<&str>, PathAndQuery), R
     let tail = &text[rest + slashes..];
     if tail.starts_with('@') {
         // Were it sent on, a second name or one behind several slashes would look like a path.
-        return Err(Refusal::BadRequestTarget("`/@NAME` stands once, at the very start"));
+        return Err(Refusal::BadRequestTarget(
+            "`/@NAME` stands once, at the very start or behind `/@key:KEY`",
+        ));
     }
     let target = Bytes::from(["/", tail].concat());
     let target = PathAndQuery::from_maybe_shared(target)

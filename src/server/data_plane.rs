@@ -18,10 +18,11 @@ use super::balance::Balance;
 use super::connection::{Connections, Limits};
 use super::stream::{Acceptor, Socket, Stream};
 use super::users::Users;
-use crate::accounts::Accounts;
+use crate::accounts::Shared;
 use crate::admin::Admin;
 use crate::pipeline::gate::Entrance;
 use crate::pipeline::{Pipeline, Settings};
+use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 use crate::upstream::Upstream;
@@ -32,12 +33,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a core that is ahead leaves a new connection to the others.
 const COURTESY: Duration = Duration::from_millis(1);
 
+/// A socket, and the only account that it serves.
+pub type Reserved = (Socket, Option<Arc<AccountName>>);
+
 /// What every core is built from.
 pub struct Plan {
     pub settings: Settings,
     pub limits: Limits,
     pub users: Users,
-    pub accounts: Arc<Accounts>,
+    pub accounts: Shared,
     pub origin: Arc<Origin>,
     pub connector: Connector,
     pub response_timeout: Duration,
@@ -45,12 +49,12 @@ pub struct Plan {
     pub clock: SharedClock,
 }
 
-/// Runs one core on `sockets`, each with the index of the account that it is reserved for, until `stop` turns true and its connections have ended, or the time
-/// granted for that is over.
+/// Runs one core on `sockets`, each with the account that it is reserved for, until `stop` turns true
+/// and its connections have ended, or the time granted for that is over.
 pub fn run(
     plan: &Plan,
     balance: Balance,
-    sockets: Vec<(Socket, Option<usize>)>,
+    sockets: Vec<Reserved>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
@@ -60,7 +64,7 @@ pub fn run(
 async fn serve(
     plan: &Plan,
     balance: Balance,
-    sockets: Vec<(Socket, Option<usize>)>,
+    sockets: Vec<Reserved>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let upstream = Upstream::new(
@@ -69,10 +73,9 @@ async fn serve(
         plan.response_timeout,
         Arc::clone(&plan.clock),
     );
-    let local = Box::new(Admin::new(Arc::clone(&plan.accounts)));
-    let accounts = Arc::clone(&plan.accounts);
+    let local = Box::new(Admin::new(Shared::clone(&plan.accounts)));
     let clock = Arc::clone(&plan.clock);
-    let pipeline = Pipeline::new(plan.settings.clone(), accounts, upstream, local, clock);
+    let pipeline = Pipeline::new(plan.settings.clone(), &plan.accounts, upstream, local, clock);
     let connections = Connections::new(pipeline, plan.limits, plan.users.watch()?, balance.clone());
     let mut accepting = Vec::new();
     for (socket, account) in sockets {

@@ -84,7 +84,11 @@ impl Watch {
         let Some(allowed) = &self.allowed else { return Ok(()) };
         let user = match stream {
             Stream::Tcp(stream) => match &self.kernel {
-                Some(kernel) => owner(kernel, stream),
+                Some(kernel) => match owner(kernel, stream) {
+                    // On another machine: `server.expose`, and a key is required.
+                    None if is_remote(stream) => return Ok(()),
+                    user => user,
+                },
                 None => return Ok(()),
             },
             #[cfg(unix)]
@@ -112,6 +116,15 @@ impl Watch {
         warn!("refused a connection of {name}, who is not in server.allowed_users");
         strangers.entry(user).or_insert(name).clone()
     }
+}
+
+/// Whether the client is on another machine: it comes from an address that is not one of this one, as
+/// far as can be told without asking. A connection of this machine to itself has the same address at
+/// both ends, or a loopback one.
+fn is_remote(stream: &TcpStream) -> bool {
+    let (Ok(client), Ok(proxy)) = (stream.peer_addr(), stream.local_addr()) else { return false };
+    let (client, proxy) = (client.ip().to_canonical(), proxy.ip().to_canonical());
+    !client.is_loopback() && !proxy.is_loopback() && client != proxy
 }
 
 /// Who holds the other end of `stream`; `None` when nobody does, or that cannot be told.

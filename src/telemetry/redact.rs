@@ -20,9 +20,11 @@ pub fn path(raw: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-fn without_account(path: &str) -> &str {
-    let Some(after) = path.strip_prefix("/@") else { return path };
-    after.find('/').map_or("/", |at| &after[at..])
+fn without_account(mut path: &str) -> &str {
+    while let Some(after) = path.strip_prefix("/@") {
+        path = after.find('/').map_or("/", |at| &after[at..]);
+    }
+    path
 }
 
 fn looks_secret(segment: &str) -> bool {
@@ -46,6 +48,7 @@ mod tests {
             ("/@acme/crm/v3", "/crm/v3"),
             ("/@key:hsp_abc/crm/v3", "/crm/v3"),
             ("/@key:hsp_abc", "/"),
+            ("/@key:hsp_abc/@acme/crm/v3", "/crm/v3"),
             ("/oauth/v1/access-tokens/abc", "/oauth/..."),
             ("/OAuth%2Fv1/x", "/oauth/..."),
             ("/a/hsp_x/b", "/a/{redacted}/b"),

@@ -1,4 +1,4 @@
-//! Names of accounts and the kinds of credential that an account can hold.
+//! Names of accounts, and what is known of one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +16,17 @@ pub struct AccountName(Box<str>);
     "an account name has 1 to 63 characters of a-z, 0-9, `_` and `-`, starts with a letter or digit, and is not all digits"
 )]
 pub struct InvalidAccountName;
+
+/// What a login has found out of an account beside its Hub ID.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Who consented, as HubSpot names them.
+    pub user: Option<String>,
+    pub user_id: Option<u64>,
+    pub app_id: Option<u64>,
+    /// What was granted.
+    pub scopes: Vec<String>,
+}
 
 impl AccountName {
     /// The account that the environment alone, or the sandbox, makes.

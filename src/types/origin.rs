@@ -80,6 +80,17 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The origin of a whole URL.
+    pub fn of_url(url: &str) -> Result<Self, InvalidOrigin> {
+        let uri: Uri = url.parse().map_err(|_| InvalidOrigin::NotAUrl)?;
+        match (uri.scheme_str(), uri.authority()) {
+            (Some(scheme), Some(authority)) => format!("{scheme}://{authority}").parse(),
+            _ => Err(InvalidOrigin::NotAUrl),
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 

@@ -23,13 +23,16 @@ pub enum Refusal {
     AccountConflict(&'static str),
     /// The account, and what it does serve.
     CredentialKind(AccountName, &'static str),
+    ClientKeyRequired,
+    /// What is wrong with the key that was shown.
+    ClientKeyInvalid(&'static str),
     /// Whose connection it is.
     UserNotAllowed(String),
     HostNotAllowed,
     OriginNotAllowed(&'static str),
     CredentialPathBlocked,
-    /// The account, what was asked, and which part of its policy denies it and where that is set.
-    PolicyDenied(AccountName, String),
+    /// Whose policy it is, what was asked, and which part of it denies that and where it is set.
+    PolicyDenied(String, String),
     NotFound,
     /// What the path takes: the value of `Allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed {
@@ -38,6 +41,7 @@ pub enum Refusal {
     /// The limit in bytes.
     PayloadTooLarge(u64),
     HeadersTooLarge,
+    /// The account and what to do, in which `NAME` stands for it.
     NeedsLogin(AccountName, &'static str),
     /// The account and what is wrong with which of its settings.
     Misconfigured(AccountName, String),
@@ -69,6 +73,8 @@ impl Refusal {
             Self::UnknownAccount(_) => "unknown-account",
             Self::AccountConflict(_) => "account-conflict",
             Self::CredentialKind(..) => "credential-kind",
+            Self::ClientKeyRequired => "client-key-required",
+            Self::ClientKeyInvalid(_) => "client-key-invalid",
             Self::UserNotAllowed(_) => "user-not-allowed",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
@@ -99,6 +105,7 @@ impl Refusal {
             | Self::UnknownAccount(_)
             | Self::AccountConflict(_)
             | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
+            Self::ClientKeyRequired | Self::ClientKeyInvalid(_) => StatusCode::UNAUTHORIZED,
             Self::UserNotAllowed(_)
             | Self::HostNotAllowed
             | Self::OriginNotAllowed(_)
@@ -133,14 +140,19 @@ impl Refusal {
             Self::CredentialKind(account, serves) => format!("Account {account} serves {serves} only: name another account for this operation."),
             Self::HostNotAllowed => "The Host header must be localhost, 127.0.0.1 or [::1] with the port that the proxy listens on, or one of server.allowed_hosts.".to_owned(),
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy, but for those of server.allowed_origins: {what}."),
+            Self::ClientKeyRequired => "This proxy serves requests with a client key only: make one with `hubspot-proxy keys create --name NAME`, and send it as `Authorization: Bearer KEY`.".to_owned(),
+            Self::ClientKeyInvalid(what) => format!("The client key of this request is not valid: {what}. `hubspot-proxy keys list` shows the keys there are, and `hubspot-proxy keys create --name NAME` makes one."),
             Self::UserNotAllowed(who) => format!("This proxy does not serve {who}: who runs it can add a user to server.allowed_users."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
-            Self::PolicyDenied(account, what) => format!("The policy of account {account} denies {what}."),
+            Self::PolicyDenied(whose, what) => format!("{whose} denies {what}."),
             Self::NotFound => "There is nothing at this local path of the proxy.".to_owned(),
             Self::MethodNotAllowed { .. } => "The proxy does not forward TRACE and CONNECT, and its local paths answer GET and HEAD only.".to_owned(),
             Self::PayloadTooLarge(limit) => format!("The request body is larger than server.max_body_size ({limit} bytes)."),
             Self::HeadersTooLarge => "The request's headers are larger than server.max_header_size, or more than server.max_headers.".to_owned(),
-            Self::NeedsLogin(account, what) => format!("Account {account} needs a new login: {what}."),
+            Self::NeedsLogin(account, what) => {
+                let what = what.replace("NAME", account.as_str());
+                format!("Account {account} needs a new login: {what}.")
+            }
             Self::Misconfigured(account, what) => format!("Account {account} cannot be used: {what}."),
             Self::TokenUnavailable(account, what, _) => format!("There is no valid token for account {account} at the moment: {what}. The proxy keeps trying."),
             Self::WrongPortal(account, found, configured) => format!("The token of account {account} is for Hub ID {found}, and its hub_id is {configured}: correct hub_id, or give the account a token of that portal."),
@@ -194,11 +206,13 @@ mod tests {
             (Refusal::UnknownAccount(None), "unknown-account", 400, false),
             (Refusal::AccountConflict(""), "account-conflict", 400, false),
             (Refusal::CredentialKind(acme.clone(), ""), "credential-kind", 400, false),
+            (Refusal::ClientKeyRequired, "client-key-required", 401, false),
+            (Refusal::ClientKeyInvalid(""), "client-key-invalid", 401, false),
             (Refusal::UserNotAllowed(String::new()), "user-not-allowed", 403, false),
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),
             (Refusal::CredentialPathBlocked, "credential-path-blocked", 403, false),
-            (Refusal::PolicyDenied(acme.clone(), String::new()), "policy-denied", 403, false),
+            (Refusal::PolicyDenied(String::new(), String::new()), "policy-denied", 403, false),
             (Refusal::NotFound, "not-found", 404, false),
             (Refusal::MethodNotAllowed { allow: "GET" }, "method-not-allowed", 405, false),
             (Refusal::PayloadTooLarge(1), "payload-too-large", 413, false),

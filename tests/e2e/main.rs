@@ -6,6 +6,7 @@
 mod client;
 mod h2_client;
 mod h2_frames;
+mod home;
 mod portal;
 mod proxy;
 mod tls;
@@ -21,6 +22,7 @@ mod http2_clients;
 mod http2_messages;
 mod http2_upstream;
 mod hygiene;
+mod keys;
 mod lifecycle;
 mod links;
 mod listeners;

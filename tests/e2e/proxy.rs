@@ -2,14 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use tempfile::TempDir;
-
+use crate::home::Home;
 use crate::waiting::PATIENCE;
 
 /// The token that a proxy holds unless a test says otherwise.
@@ -21,6 +20,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     files: Vec<(String, String)>,
+    home: Option<Home>,
 }
 
 /// A running process; it is killed when this is dropped.
@@ -32,7 +32,7 @@ pub struct Proxy {
     readers: Vec<JoinHandle<()>>,
     /// What it was given to keep, and must not have printed.
     secrets: Vec<String>,
-    _home: TempDir,
+    _home: Home,
 }
 
 impl Setup {
@@ -58,7 +58,8 @@ impl Setup {
     }
 
     fn of(command: &'static str) -> Self {
-        Self { command, arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
+        let (arguments, environment, files) = (Vec::new(), Vec::new(), Vec::new());
+        Self { command, arguments, environment, files, home: None }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -84,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// Runs in a folder that others share.
+    pub fn in_home(mut self, home: &Home) -> Self {
+        self.home = Some(home.clone());
+        self
+    }
+
     /// Trusts the certificates in `file` as well.
     pub fn trusting(self, file: &Path) -> Self {
         self.env("HUBSPOT_PROXY_UPSTREAM__CA_FILE", file.to_str().unwrap())
@@ -91,21 +98,16 @@ impl Setup {
 
     /// Starts it and waits until it listens.
     pub fn start(self) -> Proxy {
-        let home = tempfile::tempdir().unwrap();
+        let home = self.home.clone().unwrap_or_else(Home::new);
         for (name, text) in &self.files {
             write_private(&home.path().join(name), text);
         }
         let secrets = self.secrets();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"))
+        let mut child = home
+            .command()
             .arg(self.command)
             .args(["--listen", "localhost:0"])
             .args(self.arguments)
-            .current_dir(home.path())
-            .env_clear()
-            .env("HOME", home.path())
-            .env("XDG_CONFIG_HOME", home.path().join("config"))
-            .env("XDG_STATE_HOME", home.path().join("state"))
-            .env("XDG_RUNTIME_DIR", home.path())
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,7 +1,8 @@
 //! `proxy.toml.example` holds every key, and says the truth about it.
 
 use super::Start;
-use crate::config::keys::{KEYS, Kind};
+use super::default_of;
+use crate::config::keys::KEYS;
 
 const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
 
@@ -17,14 +18,14 @@ fn uncommented() -> String {
 #[test]
 fn the_example_loads_as_it_is() {
     let config = Start::with_file(EXAMPLE).env("HUBSPOT_ACCESS_TOKEN", "t").config();
-    assert_eq!(config.default_account.unwrap().as_str(), "default");
+    assert_eq!(default_of(&config), "default");
     assert_eq!(config.accounts.len(), 1);
 }
 
 #[test]
 fn each_key_of_the_example_can_be_taken_out_of_its_comment() {
     let config = Start::with_file(&uncommented()).config();
-    assert_eq!(config.default_account.unwrap().as_str(), "acme");
+    assert_eq!(default_of(&config), "acme");
     assert_eq!(config.accounts.len(), 5);
     assert!(config.upstream.ca_file.is_some() && config.upstream.proxy.is_some());
 }
@@ -68,7 +69,7 @@ fn every_bound_is_in_the_example() {
     for key in KEYS {
         let bounds = key.expected_in_environment();
         let Some((_, rest)) = bounds.split_once(" from ") else { continue };
-        if !rest.contains(" to ") || matches!(key.kind, Kind::Secret) {
+        if !rest.contains(" to ") || key.kind.is_secret() {
             continue;
         }
         let bounds = rest.split([',', ' ']).take(3).collect::<Vec<_>>().join(" ");

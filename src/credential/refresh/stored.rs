@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::{Refresher, Standing};
+use super::{Grant, Refresher, Standing};
 use crate::credential::Credential;
 use crate::credential::hot::{Freshness, Token};
 use crate::credential::source::{FetchError, Fetched};
-use crate::store::{GrantStore, LockedGrant, StoreError, StoredGrant, StoredToken};
+use crate::store::{LockedGrant, StoreError, StoredGrant, StoredToken};
 use crate::types::clock::Moment;
 use crate::types::secret::Secret;
 
@@ -18,8 +18,8 @@ const UNSTATED_LIFE: Duration = Duration::from_secs(300);
 /// Between two tries to write what could not be written.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
-const NO_GRANT: &str = "it has no refresh token; give it one in refresh_token (or HUBSPOT_REFRESH_TOKEN) and restart the proxy";
-const INTERRUPTED: &str = "it was interrupted during a refresh, and HubSpot refuses the refresh token from before; give it a new one in refresh_token (or HUBSPOT_REFRESH_TOKEN) and restart the proxy";
+const NO_GRANT: &str = "run `hubspot-proxy login NAME` (it has no refresh token)";
+const INTERRUPTED: &str = "run `hubspot-proxy login NAME` (it was interrupted during a refresh, and HubSpot refuses the refresh token from before)";
 
 /// What to present, and what is known of it.
 struct Presented {
@@ -33,11 +33,13 @@ impl Refresher {
     pub(super) async fn refresh_stored(
         &self,
         credential: &Credential,
-        store: &dyn GrantStore,
-        seed: &Secret,
+        grant: &Grant,
     ) -> Result<(), FetchError> {
-        store.seed(credential.account(), seed).await.map_err(unusable)?;
-        let mut grant = store.lock(credential.account()).await.map_err(unusable)?;
+        let account = credential.account();
+        if let Some(seed) = &grant.seed {
+            grant.store.seed(account, seed).await.map_err(unusable)?;
+        }
+        let mut grant = grant.store.lock(account).await.map_err(unusable)?;
         let mut stored = read(grant.as_mut()).await?;
         // Once for what is there, and once more if a login has replaced it meanwhile.
         for last in [false, true] {

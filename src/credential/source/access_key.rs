@@ -4,7 +4,7 @@ use super::{Fetch, FetchError, Fetched, TokenSource, explain};
 use crate::oauth::AccessKeyEndpoint;
 use crate::types::secret::Secret;
 
-const REFUSED: &str = "HubSpot refused its personal access key; create a new one in HubSpot, put it where the setting key points, and restart the proxy";
+const REFUSED: &str = "HubSpot refused its personal access key; create a new one in HubSpot and put it where the setting key points and restart the proxy, or run `hubspot-proxy accounts import NAME`";
 
 /// Exchanges one key, which stays the same.
 pub struct AccessKeySource {

@@ -4,7 +4,7 @@ use super::{Fetch, FetchError, Fetched, TokenSource, explain};
 use crate::oauth::{TokenEndpoint, TokenError};
 use crate::types::secret::Secret;
 
-const REFUSED: &str = "HubSpot refused its refresh token; give it a new one in refresh_token (or HUBSPOT_REFRESH_TOKEN) and restart the proxy";
+const REFUSED: &str = "run `hubspot-proxy login NAME` (HubSpot refused its refresh token)";
 
 /// Exchanges the refresh token that the engine hands over.
 pub struct RefreshTokenSource {
@@ -44,7 +44,8 @@ impl RefreshTokenSource {
 impl TokenSource for RefreshTokenSource {
     fn fetch<'a>(&'a self, refresh_token: Option<&'a Secret>) -> Fetch<'a> {
         Box::pin(async move {
-            let missing = FetchError::NeedsLogin("it has no refresh token");
+            let missing =
+                FetchError::NeedsLogin("run `hubspot-proxy login NAME` (it has no refresh token)");
             self.exchange(refresh_token.ok_or(missing)?).await
         })
     }

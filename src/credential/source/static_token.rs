@@ -4,7 +4,7 @@ use super::{Fetch, FetchError, Fetched, TokenSource, explain};
 use crate::oauth::{TokenError, TokenInfo, TokenInfoEndpoint};
 use crate::types::secret::Secret;
 
-const REFUSED: &str = "HubSpot does not know its token (rotated, revoked or deactivated); put a valid one where the setting token points, and restart the proxy";
+const REFUSED: &str = "HubSpot does not know its token (rotated, revoked or deactivated); put a valid one where the setting token points and restart the proxy, or run `hubspot-proxy accounts import NAME`";
 
 /// "Fetches" the token that is there already, with what HubSpot says of it.
 pub struct StaticTokenSource {

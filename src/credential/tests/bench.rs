@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::hot::{Freshness, HotToken};
 use super::super::source::{Fetch, FetchError, Fetched, TokenSource};
-use super::super::{Credential, Engine, Unavailable};
+use super::super::{Credential, Engine, Grant, Unavailable};
 use crate::store::GrantStore;
 use crate::types::account::AccountName;
 use crate::types::clock::{Clock, WallTime};
@@ -226,7 +226,7 @@ impl Account {
             ahead: AHEAD,
             clock: Arc::clone(clock) as _,
             runtime: Handle::current(),
-            grant: store.map(|store| (store, secret(SEED))),
+            grant: store.map(|store| Grant { store, seed: Some(secret(SEED)) }),
             hub_id,
             jitter: || 1.0,
         };

@@ -111,7 +111,7 @@ async fn a_hanging_endpoint_counts_as_trouble_after_half_a_minute() {
     assert!(matches!(account.request().await, Err(Unavailable::Trouble(..))));
     assert_eq!(began.elapsed(), seconds(15));
     assert!(account.credential.readiness().is_ok(), "it may still come");
-    sleep(seconds(16)).await;
+    sleep(seconds(17)).await;
     assert!(account.credential.readiness().is_err());
     assert_eq!(account.request().await, Ok("access-2".to_owned()));
     assert_eq!(endpoint.most_in_flight(), 1);

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use super::peeked::Peeked;
 use crate::credential::{NoReplacement, Unavailable};
+use crate::pipeline::serving::Served;
 use crate::pipeline::{Answer, Pipeline, authorize, forward};
 use crate::types::refusal::Refusal;
 use crate::upstream::Sent;
@@ -47,7 +48,7 @@ impl Replay {
 /// `generation` is that of the token which was refused.
 pub async fn settle(
     pipeline: &Pipeline,
-    account: usize,
+    served: &Served,
     generation: u64,
     answer: Response<AnswerBody>,
     again: Again,
@@ -64,16 +65,16 @@ pub async fn settle(
         held.release();
         return Ok(Answer::Peeked(answer, Some(Replay::BodyTooLarge)));
     }
-    let configured = &pipeline.accounts.all()[account];
-    let forced = match configured.credential.replacement(generation).await {
+    let account = served.account();
+    let forced = match account.credential.replacement(generation).await {
         Ok(replacement) => replacement.forced,
         Err(why) => {
             held.release();
-            let why = passed_on(why).map_err(|why| authorize::refusal(&configured.name, why))?;
+            let why = passed_on(why).map_err(|why| authorize::refusal(&account.name, why))?;
             return Ok(Answer::Peeked(answer, Some(why)));
         }
     };
-    let (Some(token), Some(mut outgoing)) = (pipeline.token(account).1, again.outgoing()) else {
+    let (Some(token), Some(mut outgoing)) = (served.token().1, again.outgoing()) else {
         return Ok(Answer::Peeked(answer, Some(Replay::TokenUnavailable)));
     };
     held.forget();
@@ -85,9 +86,9 @@ pub async fn settle(
         .and_then(forward::check_status)
         .map_err(|failure| forward::refusal(failure, safe, pipeline.settings.max_body_size))?;
     match answer.status() {
-        StatusCode::UNAUTHORIZED if forced => configured.credential.refused_again(),
+        StatusCode::UNAUTHORIZED if forced => account.credential.refused_again(),
         StatusCode::UNAUTHORIZED => {}
-        _ => configured.credential.accepted(),
+        _ => account.credential.accepted(),
     }
     Ok(Answer::Upstream(answer, Some(Replay::Done)))
 }

@@ -2,13 +2,13 @@
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 
-use crate::types::local_name::LocalName;
+use crate::types::host_name::HostName;
 
 /// `server.allowed_hosts` and `server.allowed_origins`.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed {
     /// Names in `Host` beside the usual ones.
-    pub hosts: Vec<LocalName>,
+    pub hosts: Vec<HostName>,
     /// Origins as browsers write them, so that bytes can be compared.
     pub origins: Vec<HeaderValue>,
 }

@@ -9,7 +9,7 @@ use super::{check, judge};
 use crate::accounts::{Account, Accounts, Kind};
 use crate::credential::Credential;
 use crate::pipeline::{authorize, route};
-use crate::types::account::AccountName;
+use crate::types::account::{About, AccountName};
 use crate::types::path;
 use crate::types::policy::{Mode, Part, Policy, Rule};
 use crate::types::refusal::Refusal;
@@ -19,7 +19,16 @@ use crate::types::target::Target;
 fn account(policy: Policy) -> Account {
     let name: AccountName = "acme".parse().unwrap();
     let credential = Credential::none(name.clone());
-    Account { name, hub_id: None, kind: Kind::Portal, credential, policy: Arc::new(policy) }
+    let policy = Arc::new(policy);
+    Account {
+        name,
+        hub_id: None,
+        kind: Kind::Portal,
+        credential,
+        policy,
+        epoch: None,
+        about: About::default(),
+    }
 }
 
 fn policy(mode: Mode, allow: &[&str], deny: &[&str]) -> Policy {
@@ -42,7 +51,7 @@ fn target(path: &str) -> Target {
 /// The code of a refusal, empty when there is none.
 fn outcome(policy: Policy, method: &str, path: &str) -> &'static str {
     let method: Method = method.parse().unwrap();
-    let outcome = check(&method, &target(path), &account(policy));
+    let outcome = check(&method, &target(path), &account(policy), None);
     outcome.map_or_else(|refusal| refusal.code(), |()| "")
 }
 
@@ -116,7 +125,7 @@ fn mode_and_rules_all_have_to_let_a_request_pass() {
 #[test]
 fn a_denial_says_what_denies_and_how_to_change_it_and_no_secret() {
     let said = |policy: Policy, method: Method, path: &str| {
-        let refusal = check(&method, &target(path), &account(policy)).unwrap_err();
+        let refusal = check(&method, &target(path), &account(policy), None).unwrap_err();
         assert!(!refusal.may_be_repeated());
         assert_eq!(refusal.status(), 403);
         refusal.message()
@@ -206,8 +215,8 @@ proptest! {
         let Ok(request) = Request::delete(asked.as_str()).body(()) else { return Ok(()) };
         let mut head = request.into_parts().0;
         prop_assume!(path::check(head.uri.path()).is_ok());
-        let accounts = Accounts::new(vec![account(Policy::default())], None);
-        let Ok(route::Route::Upstream(to)) = route::choose(&mut head, &accounts, None) else {
+        let accounts = Accounts::new(vec![Arc::new(account(Policy::default()))], None);
+        let Ok(route::Route::Upstream(to)) = route::choose(&mut head, &accounts, route::Reserved::default()) else {
             return Ok(());
         };
         let judged = to.target.path().to_owned();
@@ -217,7 +226,7 @@ proptest! {
         let text = String::from_utf8_lossy(&decoded).into_owned();
         if let Ok(rule) = Rule::parse(&format!("DELETE {text}")) && !text.contains('*') {
             let denies = policy(Mode::ReadWrite, &[], &[&rule.to_string()]);
-            let refusal = check(&Method::DELETE, &to.target, &account(denies)).unwrap_err();
+            let refusal = check(&Method::DELETE, &to.target, &account(denies), None).unwrap_err();
             let is_blocked = matches!(
                 refusal, Refusal::PolicyDenied(..) | Refusal::CredentialPathBlocked
             );

@@ -7,7 +7,6 @@
 
 mod page;
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use http::header::{
     HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
 
@@ -55,11 +53,9 @@ impl Links {
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
         let authority = || head.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(authority).unwrap_or_default();
-        let path = head.uri.path();
-        let name = match path.starts_with("/@") {
-            true => path[1..].split('/').next().unwrap_or_default(),
-            false => "",
-        };
+        // Behind the client's key, which no link may hold.
+        let mut parts = head.uri.path().split('/').skip(1).skip_while(|p| p.starts_with("@key:"));
+        let name = parts.next().filter(|part| part.starts_with('@')).unwrap_or_default();
         let slash = if name.is_empty() { "" } else { "/" };
         Self { base: format!("http://{host}{slash}{name}"), only_head: head.method == Method::HEAD }
     }
@@ -120,18 +116,9 @@ impl Links {
         // What names an account is for the client to say, not for the upstream.
         let names_account = rest.trim_start_matches('/').starts_with('@');
         let is_api = API_HOSTS.iter().any(|api| host.eq_ignore_ascii_case(api));
+        // HubSpot repeats in a link what it was asked with, and an account's key may be among that.
         (is_api && !names_account)
-            .then(|| [self.base.as_str(), &without_credentials(rest)].concat())
-    }
-}
-
-/// HubSpot repeats in a link what it was asked with, and an account's key may be among that.
-fn without_credentials(rest: &str) -> Cow<'_, str> {
-    match rest.parse::<PathAndQuery>() {
-        Ok(target) if rest.starts_with('/') && !rest.contains('#') => {
-            Cow::Owned(authorize::clean_target(target).to_string())
-        }
-        _ => Cow::Borrowed(rest),
+            .then(|| [self.base.as_str(), &authorize::without_credentials(rest)].concat())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The proxy's own answers, in HubSpot's shape, so that its clients show them well.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -27,6 +27,11 @@ pub fn response(refusal: &Refusal, id: &RequestId) -> Response<Bytes> {
     }
     if !refusal.may_be_repeated() {
         headers.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    if refusal.status() == StatusCode::UNAUTHORIZED {
+        // A 401 has to say how to authenticate (RFC 9110, section 15.5.2).
+        let challenge = HeaderValue::from_static("Bearer realm=\"hubspot-proxy\"");
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Refusal::MethodNotAllowed { allow } = refusal {
         headers.insert(ALLOW, HeaderValue::from_static(allow));

@@ -2,19 +2,28 @@ use std::sync::Arc;
 
 use http::Request;
 
-use super::{Route, choose};
+use super::{Reserved, Route, choose};
 use crate::accounts::{Account, Accounts, Kind};
 use crate::credential::Credential;
-use crate::types::account::AccountName;
+use crate::types::account::{About, AccountName};
 use crate::types::secret::Secret;
 
-fn account(name: &str, kind: Kind) -> Account {
+fn account(name: &str, kind: Kind) -> Arc<Account> {
     let name: AccountName = name.parse().unwrap();
     let credential = Credential::none(name.clone());
-    Account { name, hub_id: None, kind, credential, policy: Arc::default() }
+    let policy = Arc::default();
+    Arc::new(Account {
+        name,
+        hub_id: None,
+        kind,
+        credential,
+        policy,
+        epoch: None,
+        about: About::default(),
+    })
 }
 
-fn developer(name: &str) -> Account {
+fn developer(name: &str) -> Arc<Account> {
     account(name, Kind::Developer { key: Secret::new("k".to_owned()) })
 }
 
@@ -23,7 +32,16 @@ fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
         let name: AccountName = name.parse().unwrap();
         let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()));
         let (hub_id, kind) = (*hub_id, Kind::Portal);
-        Account { name, hub_id, kind, credential, policy: Arc::default() }
+        let policy = Arc::default();
+        Arc::new(Account {
+            name,
+            hub_id,
+            kind,
+            credential,
+            policy,
+            epoch: None,
+            about: About::default(),
+        })
     };
     let default = default.map(|name| name.parse::<AccountName>().unwrap());
     Accounts::new(named.iter().map(account).collect(), default.as_ref())
@@ -34,7 +52,7 @@ fn route(accounts: &Accounts, target: &str, header: &[&str]) -> Result<String, &
 }
 
 fn route_at(
-    reserved: Option<usize>,
+    reserved: Option<&str>,
     accounts: &Accounts,
     target: &str,
     header: &[&str],
@@ -44,6 +62,8 @@ fn route_at(
         request = request.header("x-hubspot-account", *value);
     }
     let mut head = request.body(()).unwrap().into_parts().0;
+    let reserved = reserved.map(|name| name.parse::<AccountName>().unwrap());
+    let reserved = Reserved { listener: reserved.as_ref(), key: None };
     match choose(&mut head, accounts, reserved) {
         Ok(Route::Local(path)) => Ok(format!("local {path}")),
         Ok(Route::Upstream(to)) => {
@@ -167,11 +187,11 @@ fn a_listener_of_one_account_serves_no_other() {
         ("/_proxy/health", &[], Ok("local /_proxy/health")),
     ];
     for (target, header, expected) in cases {
-        let seen = route_at(Some(0), &two, target, header);
+        let seen = route_at(Some("acme"), &two, target, header);
         assert_eq!(seen, expected.map(str::to_owned), "{target} {header:?}");
     }
     let webhooks = accounts_with_developer();
-    let seen = route_at(Some(0), &webhooks, "/webhooks/v3/7/settings", &[]);
+    let seen = route_at(Some("portal"), &webhooks, "/webhooks/v3/7/settings", &[]);
     assert_eq!(seen, Ok("portal /webhooks/v3/7/settings".to_owned()));
 }
 

@@ -1,0 +1,94 @@
+//! The accounts as one request finds them, and the one that it is for.
+//!
+//! Accounts are replaced as a whole when a login, a logout or an import changes them; a request that
+//! is under way goes on with those that it began with. A token is had through the account that it
+//! belongs to and no other way, so that it cannot be put on another account's request.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::Cache;
+use http::HeaderValue;
+
+use crate::accounts::{Account, Accounts, Shared};
+use crate::credential::hot::{Freshness, HotToken};
+use crate::types::clock::SharedClock;
+
+/// One core's view of the accounts: what is current, and this core's copies of the tokens.
+pub struct Current {
+    newest: RefCell<Cache<Shared, Arc<Accounts>>>,
+    serving: RefCell<Rc<Serving>>,
+    clock: SharedClock,
+}
+
+/// One generation of the accounts.
+pub struct Serving {
+    accounts: Arc<Accounts>,
+    tokens: RefCell<Vec<HotToken>>,
+    clock: SharedClock,
+}
+
+/// The account of one request.
+#[derive(Clone)]
+pub struct Served {
+    serving: Rc<Serving>,
+    index: usize,
+}
+
+impl Current {
+    /// The view of one core.
+    pub fn new(accounts: &Shared, clock: SharedClock) -> Self {
+        let newest = Cache::new(Shared::clone(accounts));
+        let serving = Serving::of(accounts.load_full(), Arc::clone(&clock));
+        Self { newest: RefCell::new(newest), serving: RefCell::new(serving), clock }
+    }
+
+    /// The accounts as they are now: an atomic read where nothing has changed.
+    pub fn serving(&self) -> Rc<Serving> {
+        let mut newest = self.newest.borrow_mut();
+        let newest = newest.load();
+        let mut serving = self.serving.borrow_mut();
+        if !Arc::ptr_eq(newest, &serving.accounts) {
+            *serving = Serving::of(Arc::clone(newest), Arc::clone(&self.clock));
+        }
+        Rc::clone(&serving)
+    }
+}
+
+impl Serving {
+    fn of(accounts: Arc<Accounts>, clock: SharedClock) -> Rc<Self> {
+        let tokens = accounts.all().iter().map(|a| HotToken::new(Arc::clone(&a.credential)));
+        let tokens = RefCell::new(tokens.collect());
+        Rc::new(Self { accounts, tokens, clock })
+    }
+
+    /// All of them.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The one at `index`, which has to be one of [`Accounts::all`].
+    pub fn serve(self: Rc<Self>, index: usize) -> Served {
+        Served { serving: self, index }
+    }
+}
+
+impl Served {
+    /// The account itself.
+    pub fn account(&self) -> &Account {
+        &self.serving.accounts.all()[self.index]
+    }
+
+    /// How its token stands, and the value of `Authorization`.
+    pub fn token(&self) -> (Freshness, Option<HeaderValue>) {
+        let token = &mut self.serving.tokens.borrow_mut()[self.index];
+        let freshness = token.freshness(|| self.serving.clock.moment());
+        (freshness, token.authorization())
+    }
+
+    /// The generation of the token that [`Self::token`] returned last on this core.
+    pub fn generation(&self) -> u64 {
+        self.serving.tokens.borrow()[self.index].generation()
+    }
+}

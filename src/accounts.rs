@@ -3,6 +3,7 @@
 //! Immutable once built; a change of accounts is a new one, published as a whole.
 
 pub mod follow;
+pub mod login;
 pub mod open;
 
 use std::sync::Arc;

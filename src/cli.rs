@@ -1,14 +1,19 @@
 //! Commands and flags, nothing else; what a command does is in its own file.
 
+mod accounts;
 mod addresses;
+mod app;
 mod exit;
 mod hygiene;
 mod keys;
+mod login;
+mod logout;
 mod print;
 mod sandbox;
 mod serve;
 mod shutdown;
 mod store;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +29,7 @@ pub use exit::{Exit, Failure};
 const AFTER_HELP: &str = "\
 Examples:
   hubspot-proxy --sandbox                      try it, without a HubSpot account
+  hubspot-proxy login                          log in to a HubSpot app, then run hubspot-proxy
   HUBSPOT_ACCESS_TOKEN=... hubspot-proxy       serve with a static token
   hubspot-proxy --config ./proxy.toml          serve as the file says
   hubspot-proxy sandbox --token-ttl 30s        a HubSpot emulator alone
@@ -35,6 +41,25 @@ Examples:
   hubspot-proxy serve --listen localhost:9000
   hubspot-proxy serve --sandbox --log-requests
   curl 'http://localhost:8787/crm/v3/objects/contacts?limit=1'";
+
+const LOGIN_HELP: &str = "\
+Examples:
+  hubspot-proxy login
+  hubspot-proxy login acme --scope oauth --scope crm.objects.contacts.read
+  hubspot-proxy login acme --paste                            on a machine without a browser
+
+The app needs the redirect URL http://localhost:3000/oauth-callback, or that of oauth.redirect_uri.";
+
+const LOGOUT_HELP: &str = "\
+Examples:
+  hubspot-proxy logout acme
+  hubspot-proxy logout acme --keep-remote";
+
+const ACCOUNTS_HELP: &str = "\
+Examples:
+  hubspot-proxy accounts
+  hubspot-proxy accounts import shop < token.txt
+  hubspot-proxy accounts remove shop";
 
 const KEYS_HELP: &str = "\
 Examples:
@@ -68,6 +93,18 @@ enum Command {
     /// Run the proxy (the default command)
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Log in to HubSpot: its tokens are kept, encrypted
+    #[command(after_help = LOGIN_HELP)]
+    Login(login::LoginArgs),
+    /// Log out: revoke the refresh token and wipe it
+    #[command(after_help = LOGOUT_HELP)]
+    Logout(logout::LogoutArgs),
+    /// The accounts: list, show, import, remove, rekey
+    #[command(after_help = ACCOUNTS_HELP)]
+    Accounts {
+        #[command(subcommand)]
+        command: Option<accounts::AccountsCommand>,
+    },
     /// Client keys: create, list, revoke
     #[command(subcommand, after_help = KEYS_HELP)]
     Keys(keys::KeysCommand),
@@ -146,6 +183,18 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => serve::run(cli.config.as_deref(), &cli.serve),
         Some(Command::Serve(flags)) => serve::run(cli.config.as_deref(), &merged(cli.serve, flags)),
+        Some(Command::Login(args)) => {
+            refuse_serve_flags("login", &cli.serve)?;
+            login::run(cli.config.as_deref(), &args)
+        }
+        Some(Command::Logout(args)) => {
+            refuse_serve_flags("logout", &cli.serve)?;
+            logout::run(cli.config.as_deref(), &args)
+        }
+        Some(Command::Accounts { command }) => {
+            refuse_serve_flags("accounts", &cli.serve)?;
+            accounts::run(cli.config.as_deref(), command)
+        }
         Some(Command::Keys(command)) => {
             refuse_serve_flags("keys", &cli.serve)?;
             keys::run(cli.config.as_deref(), &command)

@@ -106,7 +106,7 @@ pub struct DefaultAccount {
 #[derive(Debug)]
 pub struct Roster {
     pub accounts: BTreeMap<AccountName, AccountConfig>,
-    /// `None` when there are several and no choice.
+    /// As chosen, else the only configured account, else the only one; `None` when there are several.
     pub default: Option<AccountName>,
 }
 
@@ -161,6 +161,8 @@ pub struct AccountConfig {
     /// Addresses that serve this account only.
     pub listen: Vec<Listen>,
     pub credential: CredentialConfig,
+    /// Where it is configured.
+    place: Option<Place>,
 }
 
 /// What kind of credential an account has, and where its secrets are.
@@ -204,15 +206,35 @@ pub struct Consent {
 impl Config {
     /// All accounts, `stored` being the names in the store.
     pub fn roster(&self, stored: &[AccountName]) -> Roster {
+        // One that is added to the store later does not take the default away from the only one here.
+        let configured = accounts::default_account(self.default_account.as_ref(), &self.accounts);
         let mut accounts = self.accounts.clone();
         if !self.made_by_environment {
             for name in stored {
                 accounts.entry(name.clone()).or_insert_with(AccountConfig::stored);
             }
         }
-        let chosen = accounts::default_account(self.default_account.as_ref(), &accounts);
+        let chosen = || accounts::default_account(self.default_account.as_ref(), &accounts);
         // That it is missing is an error at the start alone: later it may have been removed.
-        Roster { default: chosen.unwrap_or_default(), accounts }
+        let default = configured.ok().flatten().or_else(|| chosen().unwrap_or_default());
+        Roster { default, accounts }
+    }
+
+    /// Whether each app has its client secret, configured or, as `is_stored` tells, in the store.
+    pub fn check_client_secrets(
+        &self,
+        is_stored: impl Fn(&AccountName) -> bool,
+    ) -> Result<(), ConfigError> {
+        let lacks_one = self.accounts.iter().find(|(name, account)| {
+            let app = &account.credential;
+            matches!(app, CredentialConfig::OAuth { client_secret: None, .. }) && !is_stored(name)
+        });
+        match lacks_one {
+            Some((name, AccountConfig { place: Some(place), .. })) => {
+                Err(ConfigError::at(place, accounts::no_client_secret(name)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether there is an account at all, and the chosen default is one.
@@ -228,7 +250,7 @@ impl AccountConfig {
     /// An account that no file and no variable mentions.
     fn stored() -> Self {
         let credential = CredentialConfig::Stored;
-        Self { hub_id: None, policy: None, listen: Vec::new(), credential }
+        Self { hub_id: None, policy: None, listen: Vec::new(), credential, place: None }
     }
 }
 

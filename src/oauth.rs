@@ -5,16 +5,21 @@
 
 mod answer;
 mod client;
+mod code;
+mod introspection;
 pub mod time_limit;
 
 use std::time::Duration;
 
 use client::Endpoint;
+pub use code::{Code, CodeError};
+pub use introspection::{Introspected, IntrospectionEndpoint, RevocationEndpoint};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::types::account::About;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
@@ -22,6 +27,23 @@ use crate::upstream::tls::TlsConfigs;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+
+/// When HubSpot ends version 1 of its token endpoints.
+const V1_ENDS: &str = "2027-02-16";
+
+/// An app, as it authenticates itself.
+#[derive(Clone, Copy, Debug)]
+pub struct App<'a> {
+    pub client_id: &'a str,
+    pub client_secret: &'a Secret,
+}
+
+/// What to say of a configured URL of an endpoint that HubSpot is going to end; `key` names it.
+pub fn retirement(key: &str, url: &str) -> Option<String> {
+    url.contains("/oauth/v1/").then(|| {
+        format!("{key} is of version 1, which HubSpot ends on {V1_ENDS}: take the one of /oauth/2026-03/, which is the default")
+    })
+}
 
 /// A token as an endpoint issued it.
 #[derive(Debug)]
@@ -162,15 +184,22 @@ pub struct TokenInfoEndpoint(Endpoint);
 #[derive(Debug, PartialEq, Eq)]
 pub enum TokenInfo {
     /// It is valid, for this portal where the answer says so.
-    Valid { hub_id: Option<u64> },
+    Valid { hub_id: Option<u64>, about: About },
     /// HubSpot does not know it.
     Refused,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct TokenInfoAnswer {
-    #[serde(rename = "hubId", default)]
+    #[serde(default)]
     hub_id: serde_json::Value,
+    #[serde(default)]
+    user_id: serde_json::Value,
+    #[serde(default)]
+    app_id: serde_json::Value,
+    #[serde(default)]
+    scopes: serde_json::Value,
 }
 
 impl TokenInfoEndpoint {
@@ -188,7 +217,14 @@ impl TokenInfoEndpoint {
             status if status.is_success() => {
                 let known: TokenInfoAnswer = serde_json::from_slice(&answer.body)
                     .map_err(|_| TokenError::Malformed("it is not what is known of a token"))?;
-                Ok(TokenInfo::Valid { hub_id: answer::hub_id(&known.hub_id) })
+                let scopes = known.scopes.as_array().into_iter().flatten();
+                let about = About {
+                    user: None,
+                    user_id: answer::hub_id(&known.user_id),
+                    app_id: answer::hub_id(&known.app_id),
+                    scopes: scopes.filter_map(|s| s.as_str().map(str::to_owned)).collect(),
+                };
+                Ok(TokenInfo::Valid { hub_id: answer::hub_id(&known.hub_id), about })
             }
             StatusCode::UNAUTHORIZED => Ok(TokenInfo::Refused),
             status if answer::passes_by_itself(status) => {

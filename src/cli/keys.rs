@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
@@ -127,10 +126,14 @@ async fn list(context: &Context, json: bool) -> Result<(), Failure> {
         let policy = key.mode.map(|mode| format!(", {mode}")).unwrap_or_default();
         let end = match key.expires {
             None => "until it is revoked".to_owned(),
-            Some(end) if now >= end => format!("expired on {}", date(end)),
-            Some(end) => format!("until {}", date(end)),
+            Some(end) if now >= end => format!("expired on {}", print::time(end)),
+            Some(end) => format!("until {}", print::time(end)),
         };
-        print::line(format!("{}  {account}{policy}, since {}, {end}", key.name, date(key.created)));
+        print::line(format!(
+            "{}  {account}{policy}, since {}, {end}",
+            key.name,
+            print::time(key.created)
+        ));
     }
     Ok(())
 }
@@ -154,15 +157,10 @@ fn as_json(key: &StoredKey, now: WallTime) -> Value {
         "name": key.name.as_str(),
         "account": key.account.as_ref().map(AccountName::as_str),
         "policy": key.mode.map(Mode::name),
-        "created": date(key.created),
-        "expires": key.expires.map(date),
+        "created": print::time(key.created),
+        "expires": key.expires.map(print::time),
         "expired": key.expires.is_some_and(|end| now >= end),
     })
-}
-
-fn date(time: WallTime) -> String {
-    let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).map_or("the end of time".to_owned(), |t| t.to_string())
 }
 
 impl From<PolicyArg> for Mode {

@@ -24,6 +24,7 @@ use crate::credential::Grant;
 use crate::sandbox::demo;
 use crate::server::Server;
 use crate::server::listener::{self, Listener};
+use crate::store::StoredAccount;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
@@ -54,6 +55,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
     let opener = Opener { config, env, surroundings, store: store.clone().map(|s| s as _) };
     let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
+    check_client_secrets(&opener.config, &stored)?;
     let names: Vec<AccountName> = stored.iter().map(|stored| stored.name.clone()).collect();
     let roster = opener.config.roster(&names);
     if !args.sandbox {
@@ -95,7 +97,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     outcome.map_err(Failure::failed)
 }
 
-/// The store, where an account needs one or it holds accounts already.
+/// The store, where an account needs one or there is one already: it may hold accounts and client keys.
 async fn store_where_needed(
     config: &Config,
     env: &Arc<Environment>,
@@ -104,13 +106,30 @@ async fn store_where_needed(
     let needs = |account: &AccountConfig| {
         matches!(account.credential, CredentialConfig::OAuth { .. } | CredentialConfig::Stored)
     };
-    if config.accounts.values().any(needs) {
-        return store::open(config, env, folders).await.map(Some);
+    let existing = store::open_existing(config, env, folders).await;
+    if !config.accounts.values().any(needs) {
+        // What no account needs is no reason not to serve: only client keys are not known then.
+        return existing.or_else(|failure| match config.accounts.is_empty() {
+            true => Err(failure),
+            false => {
+                warn!("{failure}");
+                Ok(None)
+            }
+        });
     }
-    match config.made_by_environment {
-        true => Ok(None),
-        false => store::open_existing(config, env, folders).await,
+    if let Some(store) = existing? {
+        return Ok(Some(store));
     }
+    check_client_secrets(config, &[])?;
+    store::open(config, env, folders).await.map(Some)
+}
+
+/// An app's secret is configured, or a login has put it into the store.
+fn check_client_secrets(config: &Config, stored: &[StoredAccount]) -> Result<(), Failure> {
+    let has_one = |name: &AccountName| {
+        stored.iter().any(|stored| stored.name == *name && stored.has_client_secret)
+    };
+    config.check_client_secrets(has_one).map_err(Failure::usage)
 }
 
 fn load(

@@ -9,6 +9,7 @@ use crate::store::Origins;
 use crate::store::key::KeyPlace;
 use crate::store::sqlite::SqliteStore;
 use crate::types::origin::Origin;
+use crate::upstream::tls::TlsConfigs;
 
 /// The name of the store in the state folder.
 const FILE_NAME: &str = "store.sqlite";
@@ -32,9 +33,24 @@ impl Context {
         Ok(Self { config, env, folders })
     }
 
+    /// What grants are for, as configured.
+    pub fn origins(&self) -> Result<Origins, Failure> {
+        origins(&self.config)
+    }
+
     /// The store, made where there is none.
     pub async fn store(&self) -> Result<Arc<SqliteStore>, Failure> {
         open(&self.config, &self.env, &self.folders).await
+    }
+
+    /// How calls to HubSpot's endpoints go out: TLS where one of them is https, and `upstream.proxy`.
+    pub fn way_out(&self) -> Result<(Option<TlsConfigs>, Option<Origin>), Failure> {
+        let Config { upstream, oauth, .. } = &self.config;
+        let urls = [&oauth.token_url, &oauth.introspect_url, &oauth.revoke_url];
+        let needs_tls = upstream.url.is_https() || urls.iter().any(|url| url.starts_with("https:"));
+        let load = || TlsConfigs::load(upstream.ca_file.as_deref());
+        let tls = needs_tls.then(load).transpose().map_err(Failure::usage)?;
+        Ok((tls, upstream.proxy.clone()))
     }
 
     /// The store, if there is one.

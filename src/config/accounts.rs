@@ -78,7 +78,7 @@ fn account(
     let types = names.collect::<Vec<_>>().join(" or ");
     let Some((kind, place)) = layer.take_text(&path("type")) else {
         if !has_credential(layer, name) && layer.has_any(&path("")) {
-            return finished(layer, name, CredentialConfig::Stored);
+            return finished(layer, name, mentioned, CredentialConfig::Stored);
         }
         let problem = format!("account `{name}` has no type: write {types}");
         return Err(ConfigError::at(mentioned, problem));
@@ -112,18 +112,29 @@ fn account(
             },
         },
     };
-    finished(layer, name, credential)
+    finished(layer, name, &place, credential)
+}
+
+/// What to say of an app whose secret is neither here nor in the store.
+pub(super) fn no_client_secret(name: &AccountName) -> String {
+    let example = super::keys::find(&["accounts", "NAME", "client_secret"]);
+    let example = example.map_or("", |key| key.example);
+    format!(
+        "account `{name}` of type `oauth` has no `client_secret`: add one to `[accounts.{name}]`, such as `client_secret = {example}`, or run `hubspot-proxy login {name}`, which asks for it"
+    )
 }
 
 /// Adds what an account of any type may have.
 fn finished(
     layer: &mut Layer,
     name: &AccountName,
+    place: &Place,
     credential: CredentialConfig,
 ) -> Result<AccountConfig, ConfigError> {
     let hub_id = layer.take_number(&format!("accounts.{name}.hub_id"));
     let policy = super::policy::of_account(layer, name)?.map(Arc::new);
-    Ok(AccountConfig { listen: Vec::new(), hub_id, policy, credential })
+    let place = Some(place.clone());
+    Ok(AccountConfig { listen: Vec::new(), hub_id, policy, credential, place })
 }
 
 /// Whether anything is set that goes with one type or another.

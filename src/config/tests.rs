@@ -362,7 +362,7 @@ fn stored_accounts_stand_beside_those_of_a_file_and_not_beside_one_of_the_enviro
     };
     let file = Start::with_file(ACCOUNT);
     assert_eq!(names(&file, &[]), ("acme".to_owned(), Some("acme".to_owned())));
-    assert_eq!(names(&file, &["beta"]), ("acme beta".to_owned(), None));
+    assert_eq!(names(&file, &["beta"]), ("acme beta".to_owned(), Some("acme".to_owned())));
     assert_eq!(names(&file, &["acme"]).0, "acme");
     let env = Start::new().env("HUBSPOT_ACCESS_TOKEN", "t");
     assert_eq!(names(&env, &["beta"]), ("default".to_owned(), Some("default".to_owned())));

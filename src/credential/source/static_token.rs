@@ -20,7 +20,7 @@ impl StaticTokenSource {
 
     async fn look_up(&self) -> Result<Fetched, FetchError> {
         let hub_id = match self.endpoint.look_up(&self.token).await {
-            Ok(TokenInfo::Valid { hub_id }) => hub_id,
+            Ok(TokenInfo::Valid { hub_id, .. }) => hub_id,
             Ok(TokenInfo::Refused) => return Err(FetchError::NeedsLogin(REFUSED)),
             // Not every kind of token is known here: then nothing speaks against it.
             Err(TokenError::Rejected(_) | TokenError::Malformed(_)) => None,

@@ -120,8 +120,8 @@ fn question(query: &Pairs, wish: &Wish) -> String {
         }
     }
     text.push_str(
-        "<button name=\"decision\" value=\"allow\">Allow</button> \
-         <button name=\"decision\" value=\"deny\">Deny</button></form>",
+        "<button name=\"decision\" value=\"allow\">Connect app</button> \
+         <button name=\"decision\" value=\"deny\">Cancel</button></form>",
     );
     text
 }

@@ -28,11 +28,15 @@ release:
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
 
+# hostile pages and the login in a real Chromium: all, or hostile, or login
+browser *SUITES: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
+
 # CPU and throughput beside nginx doing the same job; needs nginx, wrk and openssl
 bench *ARGS: release
     bench/nginx-compare --proxy {{ target }}/release/hubspot-proxy {{ ARGS }}
 
 # everything, in the order of CI
-all: fmt-check lint deny test clients
+all: fmt-check lint deny test clients browser
 
 target := env("CARGO_TARGET_DIR", "target")

@@ -26,7 +26,8 @@ const LONGEST_METHOD: usize = 10;
 
 /// Refuses what touches credentials, and what the account's policy denies.
 pub fn check(method: &Method, target: &Target, account: &Account) -> Result<(), Refusal> {
-    if is_guarded(method, target.decoded()) || is_guarded(method, target.path().as_bytes()) {
+    let forms = [Some(target.decoded()), Some(target.path().as_bytes()), target.twice_decoded()];
+    if forms.into_iter().flatten().any(|form| is_guarded(method, form)) {
         return Err(Refusal::CredentialPathBlocked);
     }
     judge(&account.policy, method, target).map_err(|denial| {

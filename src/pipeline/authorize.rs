@@ -15,7 +15,7 @@ use super::Pipeline;
 use crate::credential::Unavailable;
 use crate::credential::hot::Freshness;
 use crate::types::account::AccountName;
-use crate::types::path::percent_decoded;
+use crate::types::path::{MOST_DECODINGS, percent_decoded};
 use crate::types::refusal::Refusal;
 use crate::types::secret::Secret;
 use crate::upstream::hop_headers;
@@ -44,12 +44,19 @@ pub fn clean_target(target: PathAndQuery) -> PathAndQuery {
     PathAndQuery::from_maybe_shared(Bytes::from(cleaned)).unwrap_or(target)
 }
 
-/// A server may take `;` for a separator, and `+` for a blank.
+/// A server may take `;` for a separator and `+` for a blank, decode a name more than once, and end
+/// it at a NUL or, as for a list, at a bracket.
 fn is_credential(parameter: &str) -> bool {
     parameter.split(';').any(|part| {
-        let name = part.split('=').next().unwrap_or_default();
-        let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
-        let name = trimmed(&name);
+        let mut name = Cow::Borrowed(part.split('=').next().unwrap_or_default().as_bytes());
+        for _ in 0..MOST_DECODINGS {
+            if !name.contains(&b'%') {
+                break;
+            }
+            name = Cow::Owned(percent_decoded(&name).into_owned());
+        }
+        let ends = |b: &u8| matches!(b, b'=' | b'[' | b';' | 0);
+        let name = trimmed(name.split(ends).next().unwrap_or_default());
         CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
     })
 }
@@ -192,6 +199,9 @@ mod tests {
             ("/a?b=hapikey", "/a?b=hapikey"),
             ("/a?hapikey+=x&+hapikey=y&%20hapikey=z&b=1", "/a?b=1"),
             ("/a?b=1;hapikey=x&c=2;d", "/a?c=2;d"),
+            ("/a?hapikey[]=x&hapikey%5B0%5D=y&hapikey%00=z&b=1", "/a?b=1"),
+            ("/a?hapikey%3Dx&%2568apikey=y&b=1", "/a?b=1"),
+            ("/a?hapikey%20x=1&my[hapikey]=2", "/a?hapikey%20x=1&my[hapikey]=2"),
         ];
         for (given, expected) in cases {
             assert_eq!(clean_target(given.parse().unwrap()).as_str(), expected, "{given}");

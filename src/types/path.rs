@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::refusal::Refusal;
 
 /// Nobody encodes a name more often than this.
-const MOST_DECODINGS: usize = 3;
+pub const MOST_DECODINGS: usize = 3;
 
 /// Refuses a path that two readers could take for two different paths: dot segments in any
 /// spelling, backslashes, control bytes, malformed percent-encoding, and an encoded `%`, `;` or

@@ -13,6 +13,7 @@ mod upstream;
 mod waiting;
 
 mod accounts;
+mod attacks;
 mod early_answers;
 mod garbage;
 mod gate;

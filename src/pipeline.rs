@@ -35,6 +35,7 @@ use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
 use crate::upstream::answer::AnswerBody;
 use crate::upstream::{Sent, Upstream, is_safe};
+use authorize::AccountToken;
 use exchange::{Activity, Exchange};
 use forward::peeked::Peeked;
 use forward::unauthorized::{self, Replay};
@@ -207,7 +208,7 @@ impl Pipeline {
                     Some(token) => token,
                     None => Box::pin(authorize::wait_for_token(self, account)).await?,
                 };
-                authorize::set_authorization(&mut head.headers, token);
+                token.put_on(&mut head.headers, account)?;
                 target
             }
         };
@@ -293,10 +294,11 @@ impl Pipeline {
     }
 
     /// How an account's token stands, and the token.
-    pub(crate) fn token(&self, account: usize) -> (Freshness, Option<HeaderValue>) {
+    pub(crate) fn token(&self, account: usize) -> (Freshness, Option<AccountToken>) {
         let token = &mut self.tokens.borrow_mut()[account];
         let freshness = token.freshness(|| self.clock.moment());
-        (freshness, token.authorization())
+        let value = token.authorization();
+        (freshness, value.map(|value| AccountToken::of(account, value)))
     }
 
     /// The generation of the token that [`Self::token`] returned last.
@@ -315,3 +317,6 @@ async fn without_panic<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,8 +68,31 @@ fn trimmed(name: &[u8]) -> &[u8] {
     &name[start..end]
 }
 
-/// The value of `Authorization`, where the account has a token that may be used at once.
-pub fn token_at_hand(pipeline: &Pipeline, account: usize) -> Option<HeaderValue> {
+/// The value of `Authorization` and the account that it belongs to. Only [`Pipeline::token`] makes one,
+/// and it goes on no request but one of that account.
+pub struct AccountToken {
+    account: usize,
+    authorization: HeaderValue,
+}
+
+impl AccountToken {
+    /// What `account` has published.
+    pub(super) fn of(account: usize, authorization: HeaderValue) -> Self {
+        Self { account, authorization }
+    }
+
+    /// Sets it as the only `Authorization` of a request that is served as `account`.
+    pub fn put_on(self, headers: &mut HeaderMap, account: usize) -> Result<(), Refusal> {
+        if self.account != account {
+            return Err(Refusal::Internal);
+        }
+        headers.insert(AUTHORIZATION, self.authorization);
+        Ok(())
+    }
+}
+
+/// The account's token, where there is one that may be used at once.
+pub fn token_at_hand(pipeline: &Pipeline, account: usize) -> Option<AccountToken> {
     match pipeline.token(account) {
         (Freshness::Fresh, value) => value,
         (Freshness::Stale, value) => {
@@ -78,11 +101,6 @@ pub fn token_at_hand(pipeline: &Pipeline, account: usize) -> Option<HeaderValue>
         }
         (Freshness::Expired | Freshness::Missing, _) => None,
     }
-}
-
-/// Sets the token, as the only `Authorization`.
-pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
-    headers.insert(AUTHORIZATION, token);
 }
 
 /// Puts a developer account's key into the query (`hapikey`): the operations that take one take no
@@ -142,7 +160,7 @@ fn without_credentials(url: &HeaderValue) -> Option<HeaderValue> {
 
 /// Waits for a new token, for a request that cannot be sent without.
 /// A token that is about to end is used all the same when no newer one can be had.
-pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<HeaderValue, Refusal> {
+pub async fn wait_for_token(pipeline: &Pipeline, account: usize) -> Result<AccountToken, Refusal> {
     let configured = &pipeline.accounts.all()[account];
     let refreshed = configured.credential.newer_than(pipeline.generation(account)).await;
     if let (standing, Some(value)) = pipeline.token(account)
@@ -178,7 +196,10 @@ mod tests {
     use http::HeaderMap;
     use http::header::{HeaderName, HeaderValue};
 
-    use super::{clean_headers, clean_target, conceal_developer_key, with_developer_key};
+    use super::{
+        AccountToken, Refusal, clean_headers, clean_target, conceal_developer_key,
+        with_developer_key,
+    };
     use crate::types::secret::Secret;
 
     #[test]
@@ -241,6 +262,16 @@ mod tests {
             let seen = headers.get(name).map(|value| value.to_str().unwrap());
             assert_eq!(seen, expected, "{name}: {given}");
         }
+    }
+
+    #[test]
+    fn a_token_goes_on_no_request_of_another_account() {
+        let token = || AccountToken::of(1, HeaderValue::from_static("Bearer t"));
+        let mut headers = HeaderMap::new();
+        assert_eq!(token().put_on(&mut headers, 0), Err(Refusal::Internal));
+        assert!(headers.is_empty());
+        assert_eq!(token().put_on(&mut headers, 1), Ok(()));
+        assert_eq!(headers["authorization"], "Bearer t");
     }
 
     #[test]

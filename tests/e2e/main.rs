@@ -22,6 +22,7 @@ mod http2_clients;
 mod http2_messages;
 mod http2_upstream;
 mod hygiene;
+mod isolation;
 mod lifecycle;
 mod links;
 mod listeners;

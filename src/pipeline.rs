@@ -30,6 +30,7 @@ use tracing::{debug, error};
 
 use crate::accounts::{Accounts, Kind};
 use crate::credential::hot::{Freshness, HotToken};
+use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
@@ -43,6 +44,7 @@ use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
 use response::body::ResponseBody;
 use response::links::{self, Links};
+use response::old_paths::OldPath;
 use route::{Destination, Route};
 
 /// What of the configuration the stages need.
@@ -167,7 +169,7 @@ impl Pipeline {
         let id = self.ids.next();
         let mut answer = response::refusal::response(refusal, &id);
         if self.settings.response_header {
-            response::add_proxy_header(answer.headers_mut(), &id, None, "");
+            response::add_proxy_header(answer.headers_mut(), &id, None, ["", ""]);
         }
         answer
     }
@@ -194,7 +196,7 @@ impl Pipeline {
                 }
             };
         *served_account = Some(account);
-        exchange.serves(&self.accounts.all()[account].name);
+        exchange.serves(&self.accounts.all()[account].name, OldPath::of(target.decoded()));
         policy::check(&head.method, &target, &self.accounts.all()[account])?;
         authorize::clean_headers(&mut head.headers);
         if self.settings.rewrite_links {
@@ -246,7 +248,10 @@ impl Pipeline {
         let id = exchange.id;
         // The exchange goes with the body and ends when that is through.
         let body_unread = !client.speaks_http2 && exchange.unread().get();
-        let mut replay = None;
+        let (mut replay, mut hint) = (None, "");
+        let name = account.map(|index| &self.accounts.all()[index].name);
+        let old_path = exchange.old_path();
+        let hint_at = |status| old_path.map_or("", |old: OldPath| old.hint(status, name));
         let mut response = match answer {
             Answer::Own(mut answer) => {
                 exchange.answered(answer.status());
@@ -257,6 +262,7 @@ impl Pipeline {
             }
             Answer::Upstream(mut answer, note) => {
                 replay = note;
+                hint = hint_at(answer.status());
                 response::filter(answer.headers_mut());
                 exchange.answered(answer.status());
                 answer.map(|body| ResponseBody::upstream(body, exchange))
@@ -271,9 +277,8 @@ impl Pipeline {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         if self.settings.response_header {
-            let account = account.map(|index| self.accounts.all()[index].name.as_str());
-            let note = replay.map_or("", Replay::note);
-            response::add_proxy_header(headers, &id, account, note);
+            let notes = [replay.map_or("", Replay::note), hint];
+            response::add_proxy_header(headers, &id, name.map(AccountName::as_str), notes);
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);

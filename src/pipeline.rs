@@ -30,6 +30,7 @@ use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
 use crate::accounts::{Kind, Shared};
+use crate::types::account::AccountName;
 use crate::types::client_key::ClientKey;
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
@@ -44,6 +45,7 @@ use gate::{Entrance, HeadLimits};
 use oauth_shim::Asked;
 use response::body::ResponseBody;
 use response::links::{self, Links};
+use response::old_paths::OldPath;
 use route::{Destination, Reserved, Route};
 use serving::{Current, Served};
 
@@ -172,7 +174,7 @@ impl Pipeline {
         let id = self.ids.next();
         let mut answer = response::refusal::response(refusal, &id);
         if self.settings.response_header {
-            response::add_proxy_header(answer.headers_mut(), &id, None, "");
+            response::add_proxy_header(answer.headers_mut(), &id, None, ["", ""]);
         }
         answer
     }
@@ -216,7 +218,7 @@ impl Pipeline {
             return Err(Refusal::ClientKeyRequired);
         }
         let served = &*served_account.insert(serving.serve(account));
-        exchange.serves(&served.account().name);
+        exchange.serves(&served.account().name, OldPath::of(target.decoded()));
         policy::check(&head.method, &target, served.account(), key.as_deref())?;
         authorize::clean_headers(&mut head.headers);
         if self.settings.rewrite_links {
@@ -230,7 +232,7 @@ impl Pipeline {
                     Some(token) => token,
                     None => Box::pin(authorize::wait_for_token(served)).await?,
                 };
-                authorize::set_authorization(&mut head.headers, token);
+                token.put_on(&mut head.headers);
                 target
             }
         };
@@ -307,7 +309,10 @@ impl Pipeline {
         let id = exchange.id;
         // The exchange goes with the body and ends when that is through.
         let body_unread = !client.speaks_http2 && exchange.unread().get();
-        let mut replay = None;
+        let (mut replay, mut hint) = (None, "");
+        let name = served.as_ref().map(|served| &served.account().name);
+        let old_path = exchange.old_path();
+        let hint_at = |status| old_path.map_or("", |old: OldPath| old.hint(status, name));
         let mut response = match answer {
             Answer::Own(mut answer) => {
                 exchange.answered(answer.status());
@@ -318,6 +323,7 @@ impl Pipeline {
             }
             Answer::Upstream(mut answer, note) => {
                 replay = note;
+                hint = hint_at(answer.status());
                 response::filter(answer.headers_mut());
                 exchange.answered(answer.status());
                 answer.map(|body| ResponseBody::upstream(body, exchange))
@@ -332,9 +338,8 @@ impl Pipeline {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         if self.settings.response_header {
-            let account = served.as_ref().map(|served| served.account().name.as_str());
-            let note = replay.map_or("", Replay::note);
-            response::add_proxy_header(headers, &id, account, note);
+            let notes = [replay.map_or("", Replay::note), hint];
+            response::add_proxy_header(headers, &id, name.map(AccountName::as_str), notes);
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);
@@ -365,3 +370,6 @@ async fn without_panic<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONTENT_LOCATION, EXPECT, HeaderMap, HeaderValue, LINK, LOCATION,
-};
+use http::header::{CONTENT_LOCATION, EXPECT, HeaderMap, HeaderValue, LINK, LOCATION};
 use http::uri::PathAndQuery;
 
-use super::serving::Served;
+use super::serving::{AccountToken, Served};
 use crate::credential::Unavailable;
 use crate::credential::hot::Freshness;
 use crate::types::account::AccountName;
-use crate::types::path::percent_decoded;
+use crate::types::path::{MOST_DECODINGS, percent_decoded};
 use crate::types::refusal::Refusal;
 use crate::types::secret::Secret;
 use crate::upstream::hop_headers;
@@ -61,15 +59,22 @@ pub fn credentials_in(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-/// A server may take `;` for a separator, and `+` for a blank.
+/// A server may take `;` for a separator and `+` for a blank, decode a name more than once, and end
+/// it at a NUL or, as for a list, at a bracket.
 fn is_credential(parameter: &str) -> bool {
     parameter.split(';').any(names_credential)
 }
 
 fn names_credential(part: &str) -> bool {
-    let name = part.split('=').next().unwrap_or_default();
-    let name: Cow<'_, [u8]> = percent_decoded(name.as_bytes());
-    let name = trimmed(&name);
+    let mut name = Cow::Borrowed(part.split('=').next().unwrap_or_default().as_bytes());
+    for _ in 0..MOST_DECODINGS {
+        if !name.contains(&b'%') {
+            break;
+        }
+        name = Cow::Owned(percent_decoded(&name).into_owned());
+    }
+    let ends = |b: &u8| matches!(b, b'=' | b'[' | b';' | 0);
+    let name = trimmed(name.split(ends).next().unwrap_or_default());
     CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
@@ -80,8 +85,8 @@ fn trimmed(name: &[u8]) -> &[u8] {
     &name[start..end]
 }
 
-/// The value of `Authorization`, where the account has a token that may be used at once.
-pub fn token_at_hand(served: &Served) -> Option<HeaderValue> {
+/// The account's token, where there is one that may be used at once.
+pub fn token_at_hand(served: &Served) -> Option<AccountToken> {
     match served.token() {
         (Freshness::Fresh, value) => value,
         (Freshness::Stale, value) => {
@@ -90,11 +95,6 @@ pub fn token_at_hand(served: &Served) -> Option<HeaderValue> {
         }
         (Freshness::Expired | Freshness::Missing, _) => None,
     }
-}
-
-/// Sets the token, as the only `Authorization`.
-pub fn set_authorization(headers: &mut HeaderMap, token: HeaderValue) {
-    headers.insert(AUTHORIZATION, token);
 }
 
 /// Puts a developer account's key into the query (`hapikey`): the operations that take one take no
@@ -138,7 +138,7 @@ pub fn conceal_developer_key(headers: &mut HeaderMap, key: &Secret) {
 
 /// Waits for a new token, for a request that cannot be sent without. A token that is about to end is
 /// used all the same when no newer one can be had.
-pub async fn wait_for_token(served: &Served) -> Result<HeaderValue, Refusal> {
+pub async fn wait_for_token(served: &Served) -> Result<AccountToken, Refusal> {
     let account = served.account();
     let refreshed = account.credential.newer_than(served.generation()).await;
     if let (standing, Some(value)) = served.token()
@@ -195,6 +195,9 @@ mod tests {
             ("/a?b=hapikey", "/a?b=hapikey"),
             ("/a?hapikey+=x&+hapikey=y&%20hapikey=z&b=1", "/a?b=1"),
             ("/a?b=1;hapikey=x&c=2;d", "/a?c=2;d"),
+            ("/a?hapikey[]=x&hapikey%5B0%5D=y&hapikey%00=z&b=1", "/a?b=1"),
+            ("/a?hapikey%3Dx&%2568apikey=y&b=1", "/a?b=1"),
+            ("/a?hapikey%20x=1&my[hapikey]=2", "/a?hapikey%20x=1&my[hapikey]=2"),
         ];
         for (given, expected) in cases {
             assert_eq!(clean_target(given.parse().unwrap()).as_str(), expected, "{given}");

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tracing::info;
 
+use super::response::old_paths::OldPath;
 use crate::telemetry::redact;
 use crate::types::account::AccountName;
 use crate::types::request_id::RequestId;
@@ -43,6 +44,7 @@ pub struct Exchange {
     pub id: RequestId,
     activity: Rc<Activity>,
     record: Option<Box<Record>>,
+    old_path: Option<OldPath>,
 }
 
 /// What the log line of a request says.
@@ -64,7 +66,7 @@ impl Exchange {
         activity.in_flight.set(activity.in_flight.get() + 1);
         activity.begun.set(activity.begun.get() + 1);
         activity.unread.set(has_body);
-        Self { id, activity, record: None }
+        Self { id, activity, record: None, old_path: None }
     }
 
     /// Has the exchange logged when it ends.
@@ -87,11 +89,17 @@ impl Exchange {
         Rc::clone(&self.activity.unread)
     }
 
-    /// Whose token the request gets.
-    pub fn serves(&mut self, account: &AccountName) {
+    /// Whose token the request gets, and whether what it asks for is an old path of HubSpot's.
+    pub fn serves(&mut self, account: &AccountName, old_path: Option<OldPath>) {
+        self.old_path = old_path;
         if let Some(record) = &mut self.record {
             record.account = Some(account.clone());
         }
+    }
+
+    /// The old path that the request asks for.
+    pub fn old_path(&self) -> Option<OldPath> {
+        self.old_path
     }
 
     /// The head of the answer is there.

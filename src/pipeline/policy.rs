@@ -32,7 +32,8 @@ pub fn check(
     account: &Account,
     key: Option<&ClientKey>,
 ) -> Result<(), Refusal> {
-    if is_guarded(method, target.decoded()) || is_guarded(method, target.path().as_bytes()) {
+    let forms = [Some(target.decoded()), Some(target.path().as_bytes()), target.twice_decoded()];
+    if forms.into_iter().flatten().any(|form| is_guarded(method, form)) {
         return Err(Refusal::CredentialPathBlocked);
     }
     let denied = |denial: Denial<'_>| denial.explain(method, target);

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod cors;
 pub mod links;
+pub mod old_paths;
 pub mod refusal;
 
 use bytes::Bytes;
@@ -35,17 +36,17 @@ fn is_upstreams_alone(name: &HeaderName) -> bool {
     }
 }
 
-/// Adds `X-HubSpot-Proxy: id=REQUEST_ID; account=NAME` and `note`.
+/// Adds `X-HubSpot-Proxy: id=REQUEST_ID; account=NAME` and `notes`.
 pub fn add_proxy_header(
     headers: &mut HeaderMap,
     id: &RequestId,
     account: Option<&str>,
-    note: &'static str,
+    notes: [&'static str; 2],
 ) {
     // Of exactly its length, so that it becomes the value without a copy.
     let parts = match account {
-        Some(account) => ["id=", id.as_str(), "; account=", account, note],
-        None => ["id=", id.as_str(), "", "", note],
+        Some(account) => ["id=", id.as_str(), "; account=", account, notes[0], notes[1]],
+        None => ["id=", id.as_str(), "", "", notes[0], notes[1]],
     };
     let text = Bytes::from(parts.concat());
     // An id and an account's name are visible ASCII.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::Cache;
-use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::accounts::{Account, Accounts, Shared};
 use crate::credential::hot::{Freshness, HotToken};
@@ -34,6 +34,16 @@ pub struct Serving {
 pub struct Served {
     serving: Rc<Serving>,
     index: usize,
+}
+
+/// The token of the account that a request is served as: nobody but [`Served`] makes one.
+pub struct AccountToken(HeaderValue);
+
+impl AccountToken {
+    /// Sets it as the only `Authorization`.
+    pub fn put_on(self, headers: &mut HeaderMap) {
+        headers.insert(AUTHORIZATION, self.0);
+    }
 }
 
 impl Current {
@@ -80,11 +90,11 @@ impl Served {
         &self.serving.accounts.all()[self.index]
     }
 
-    /// How its token stands, and the value of `Authorization`.
-    pub fn token(&self) -> (Freshness, Option<HeaderValue>) {
+    /// How its token stands, and the token.
+    pub fn token(&self) -> (Freshness, Option<AccountToken>) {
         let token = &mut self.serving.tokens.borrow_mut()[self.index];
         let freshness = token.freshness(|| self.serving.clock.moment());
-        (freshness, token.authorization())
+        (freshness, token.authorization().map(AccountToken))
     }
 
     /// The generation of the token that [`Self::token`] returned last on this core.

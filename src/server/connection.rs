@@ -66,6 +66,8 @@ pub struct Connections {
     balance: Balance,
     /// Connections of users who may not connect: what they open does not count against others.
     strangers: Balance,
+    /// Connections for which there is no room.
+    surplus: Balance,
 }
 
 /// How serving ended.
@@ -100,6 +102,7 @@ impl Connections {
             watch,
             balance,
             strangers: Balance::alone(),
+            surplus: Balance::alone(),
         })
     }
 
@@ -110,17 +113,26 @@ impl Connections {
 
     /// Serves `stream`, which came in at `entrance`, in a task of its own.
     pub fn spawn(self: &Rc<Self>, stream: Stream, entrance: &Entrance) {
-        let stranger = self.watch.check(&stream).err();
-        let (place, limit) = match stranger {
-            Some(_) => (&self.strangers, 0),
-            None => (&self.balance, self.limits.max_connections),
+        let (refusal, counted) = match self.watch.check(&stream) {
+            Err(stranger) => (Some(stranger), (self.strangers.count(), None)),
+            Ok(user) => {
+                let counted = (self.balance.count(), self.watch.count(user));
+                let places = self.watch.places(user, self.limits.max_connections);
+                match self.balance.total() <= places {
+                    true => (None, counted),
+                    // Who is turned away must not hold a place while being told so.
+                    false => (Some(Refusal::Overloaded), (self.surplus.count(), None)),
+                }
+            }
         };
-        let counted = place.count();
-        let beyond = place.total().saturating_sub(limit);
-        if beyond > REFUSED_IN_WORDS {
+        let told = match &refusal {
+            None => 0,
+            Some(Refusal::Overloaded) => self.surplus.total(),
+            Some(_) => self.strangers.total(),
+        };
+        if told > REFUSED_IN_WORDS {
             return;
         }
-        let refusal = stranger.or_else(|| (beyond > 0).then_some(Refusal::Overloaded));
         let entrance = Entrance { refusal: refusal.map(Rc::new), ..entrance.clone() };
         stream.send_without_delay();
         let connections = Rc::clone(self);

@@ -6,6 +6,7 @@
 
 #[cfg_attr(not(target_os = "linux"), path = "users/absent.rs")]
 mod sock_diag;
+mod shares;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use tracing::warn;
 use super::stream::Stream;
 use crate::config::{AllowedUser, AllowedUsers};
 use crate::types::refusal::Refusal;
+use shares::{Share, Shares};
 use sock_diag::{Facility, SockDiag};
 
 /// So many strangers are named in the log and in answers; further ones have their id alone.
@@ -42,6 +44,7 @@ pub struct Users {
     /// `None`: anybody's.
     allowed: Option<Arc<[u32]>>,
     asks_kernel: bool,
+    shares: Shares,
 }
 
 /// The check as one core does it.
@@ -49,6 +52,7 @@ pub struct Users {
 pub struct Watch {
     allowed: Option<Arc<[u32]>>,
     kernel: Option<SockDiag>,
+    shares: Shares,
     strangers: RefCell<HashMap<u32, String>>,
 }
 
@@ -57,50 +61,61 @@ impl Users {
     /// listener if there is one over TCP.
     pub fn resolve(config: &AllowedUsers, tcp: Option<IpAddr>) -> Result<Self, UsersError> {
         let AllowedUsers::Listed(entries) = config else {
-            return Ok(Self { allowed: None, asks_kernel: false });
+            return Ok(Self { allowed: None, asks_kernel: false, shares: Shares::default() });
         };
-        let allowed = Some(
-            entries.iter().filter_map(|entry| id(entry).transpose()).collect::<Result<_, _>>()?,
-        );
+        let allowed = entries.iter().filter_map(|entry| id(entry).transpose());
+        let allowed: Arc<[u32]> = allowed.collect::<Result<_, _>>()?;
+        let (shares, allowed) = (Shares::among(&allowed), Some(allowed));
         let facility = tcp.map(sock_diag::probe).transpose().map_err(UsersError::Probe)?;
         if let Some(Facility::Absent(why)) = &facility {
             warn!(
                 "any user of this machine can connect over TCP: {why}. Listen on `unix:PATH` alone to keep others out, or set server.allowed_users = [\"any\"] if that is meant"
             );
         }
-        Ok(Self { allowed, asks_kernel: matches!(facility, Some(Facility::Present)) })
+        Ok(Self { allowed, asks_kernel: matches!(facility, Some(Facility::Present)), shares })
     }
 
     /// For one core.
     pub fn watch(&self) -> io::Result<Watch> {
         let kernel = self.asks_kernel.then(SockDiag::open).transpose()?;
-        Ok(Watch { allowed: self.allowed.clone(), kernel, strangers: RefCell::default() })
+        let (allowed, shares) = (self.allowed.clone(), self.shares.clone());
+        Ok(Watch { allowed, kernel, shares, strangers: RefCell::default() })
     }
 }
 
 impl Watch {
-    /// Whether the client of `stream` may talk to us.
-    pub fn check(&self, stream: &Stream) -> Result<(), Refusal> {
-        let Some(allowed) = &self.allowed else { return Ok(()) };
+    /// Whether the client of `stream` may talk to us, and who that is where it can be told.
+    pub fn check(&self, stream: &Stream) -> Result<Option<u32>, Refusal> {
+        let Some(allowed) = &self.allowed else { return Ok(None) };
         let user = match stream {
             Stream::Tcp(stream) => match &self.kernel {
                 Some(kernel) => match owner(kernel, stream) {
                     // On another machine: `server.expose`, and a key is required.
-                    None if is_remote(stream) => return Ok(()),
+                    None if is_remote(stream) => return Ok(None),
                     user => user,
                 },
-                None => return Ok(()),
+                None => return Ok(None),
             },
             #[cfg(unix)]
             Stream::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
         };
         match user {
-            Some(user) if allowed.contains(&user) => Ok(()),
+            Some(user) if allowed.contains(&user) => Ok(Some(user)),
             Some(user) => Err(Refusal::UserNotAllowed(self.name(user))),
             None => Err(Refusal::UserNotAllowed(
                 "a connection whose user cannot be told, such as one that its client has closed already".to_owned(),
             )),
         }
+    }
+
+    /// How many of `most` places `user` may find taken before the rest is for others.
+    pub fn places(&self, user: Option<u32>, most: usize) -> usize {
+        most - user.map_or(0, |user| self.shares.kept_from(user, most))
+    }
+
+    /// Counts a connection of `user`.
+    pub fn count(&self, user: Option<u32>) -> Option<Share> {
+        user.and_then(|user| self.shares.count(user))
     }
 
     /// Looked up once for each stranger, and logged then: this can read a file.
@@ -179,7 +194,7 @@ mod tests {
     use crate::types::refusal::Refusal;
 
     #[allow(clippy::unwrap_used)]
-    async fn checked(entries: Vec<AllowedUser>) -> Result<(), Refusal> {
+    async fn checked(entries: Vec<AllowedUser>) -> Result<Option<u32>, Refusal> {
         let users = Users::resolve(&AllowedUsers::Listed(entries), None).unwrap();
         let (_client, accepted) = tokio::net::UnixStream::pair().unwrap();
         users.watch().unwrap().check(&Stream::Unix(accepted))
@@ -187,9 +202,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_who_is_not_listed_is_named() {
-        assert_eq!(checked(vec![AllowedUser::Own]).await, Ok(()));
         let own = rustix::process::geteuid().as_raw();
-        assert_eq!(checked(vec![AllowedUser::Id(own + 1), AllowedUser::Id(own)]).await, Ok(()));
+        assert_eq!(checked(vec![AllowedUser::Own]).await, Ok(Some(own)));
+        assert_eq!(
+            checked(vec![AllowedUser::Id(own + 1), AllowedUser::Id(own)]).await,
+            Ok(Some(own))
+        );
         let refusal = checked(vec![AllowedUser::Id(own + 1)]).await.unwrap_err();
         assert!(refusal.message().contains(&own.to_string()), "{}", refusal.message());
         assert!(refusal.message().contains("server.allowed_users"));

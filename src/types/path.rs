@@ -8,10 +8,14 @@ use std::borrow::Cow;
 
 use super::refusal::Refusal;
 
+/// Nobody encodes a name more often than this.
+pub const MOST_DECODINGS: usize = 3;
+
 /// Refuses a path that two readers could take for two different paths: dot segments in any
 /// spelling, backslashes, control bytes, malformed percent-encoding, and an encoded `%`, `;` or
 /// NUL before the last segment. `%2F` and raw `;` are legal: HubSpot's `{path}` parameters hold
-/// several segments.
+/// several segments. A slash encoded behind a `;` is not: whether it ends the parameters depends on
+/// whether they are cut off before decoding or after it.
 pub fn check(path: &str) -> Result<(), Refusal> {
     if is_surely_plain(path.as_bytes()) {
         return Ok(());
@@ -21,12 +25,12 @@ pub fn check(path: &str) -> Result<(), Refusal> {
     }
     let last = path.rfind('/').unwrap_or(0);
     check_bytes(path.as_bytes(), last)?;
+    check_parameters(path)?;
     let decoded = percent_decoded(path.as_bytes());
-    let has_dots = decoded.split(|b| *b == b'/').map(without_parameters).any(is_dot_segment);
-    if has_dots {
+    if has_dot_segment(&decoded) {
         return Err(Refusal::BadRequestTarget("it holds a `.` or `..` segment"));
     }
-    Ok(())
+    check_encoded_twice(&decoded)
 }
 
 /// The decoded form that rules are matched against: percent-decoded, `;...` cut from each segment,
@@ -35,8 +39,27 @@ pub fn decoded_form(path: &str) -> Cow<'_, [u8]> {
     if is_decoded(path.as_bytes()) {
         return Cow::Borrowed(path.as_bytes());
     }
-    let mut form = Vec::with_capacity(path.len());
-    for segment in percent_decoded(path.as_bytes()).split(|b| *b == b'/') {
+    Cow::Owned(normalized(&percent_decoded(path.as_bytes())))
+}
+
+/// The decoded form for a reader that decodes more than once, given the usual one; `None` where they
+/// are the same.
+pub fn twice_decoded_form(decoded: &[u8]) -> Option<Vec<u8>> {
+    let (mut form, mut differs) = (Cow::Borrowed(decoded), false);
+    for _ in 0..MOST_DECODINGS {
+        let further = percent_decoded(&form).into_owned();
+        if further == *form {
+            break;
+        }
+        (form, differs) = (Cow::Owned(further), true);
+    }
+    differs.then(|| normalized(&form))
+}
+
+/// `;...` cut from each segment, slashes collapsed, ASCII case folded, no slash at the end.
+fn normalized(decoded: &[u8]) -> Vec<u8> {
+    let mut form = Vec::with_capacity(decoded.len());
+    for segment in decoded.split(|b| *b == b'/') {
         let segment = without_parameters(segment);
         if !segment.is_empty() {
             form.push(b'/');
@@ -46,7 +69,7 @@ pub fn decoded_form(path: &str) -> Cow<'_, [u8]> {
     if form.is_empty() {
         form.push(b'/');
     }
-    Cow::Owned(form)
+    form
 }
 
 /// The first segment of a path below which everything is about credentials, given its decoded form.
@@ -133,14 +156,70 @@ fn check_escape(rest: &[u8], before_last_segment: bool) -> Result<(), Refusal> {
     }
 }
 
+/// `/a;x%2Fy` is `/a` to who cuts parameters first and `/a/y` to who decodes first.
+fn check_parameters(path: &str) -> Result<(), Refusal> {
+    for segment in path.split('/') {
+        let decoded = percent_decoded(segment.as_bytes());
+        let parameters = decoded.iter().position(ends_name).map_or(&[][..], |at| &decoded[at..]);
+        if parameters.contains(&b'/') {
+            return Err(Refusal::BadRequestTarget("it holds an encoded slash behind a `;` or NUL"));
+        }
+    }
+    Ok(())
+}
+
+/// What is left of an encoded `%` must not turn into structure when it is decoded again; a mere `%`,
+/// as in a name, may stay.
+fn check_encoded_twice(decoded: &[u8]) -> Result<(), Refusal> {
+    const TWICE: Refusal = Refusal::BadRequestTarget("it is percent-encoded more than once");
+    let mut form = Cow::Borrowed(decoded);
+    let marks = |text: &[u8]| text.iter().filter(|b| is_structure(b)).count();
+    for _ in 0..MOST_DECODINGS {
+        let further = percent_decoded(&form).into_owned();
+        if further == *form {
+            return if is_overlong(&form) { Err(OVERLONG) } else { Ok(()) };
+        }
+        if marks(&further) != marks(decoded) || has_dot_segment(&further) {
+            return Err(TWICE);
+        }
+        form = Cow::Owned(further);
+    }
+    Err(TWICE)
+}
+
+const OVERLONG: Refusal = Refusal::BadRequestTarget("it holds an overlong encoding of a character");
+
+/// Whether a lax UTF-8 decoder would find ASCII where a strict one finds nothing valid.
+fn is_overlong(text: &[u8]) -> bool {
+    let is_tail = |b: u8| (0x80..0xc0).contains(&b);
+    let two = |w: &[u8]| matches!(w[0], 0xc0 | 0xc1) && is_tail(w[1]);
+    let three = |w: &[u8]| w[0] == 0xe0 && matches!(w[1], 0x80 | 0x81) && is_tail(w[2]);
+    text.windows(2).any(two)
+        || text.windows(3).any(three)
+        || text.windows(2).any(|w| w == [0xf0, 0x80])
+}
+
+fn is_structure(byte: &u8) -> bool {
+    matches!(byte, b'/' | b'\\' | b';' | 0..=0x1f | 0x7f)
+}
+
+fn has_dot_segment(decoded: &[u8]) -> bool {
+    decoded.split(|b| *b == b'/').map(without_parameters).any(is_dot_segment)
+}
+
 fn escaped_byte(rest: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = rest else { return None };
     let digit = |b: &u8| char::from(*b).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
+/// A NUL ends a name as well, to readers in C.
 fn without_parameters(segment: &[u8]) -> &[u8] {
-    segment.split(|b| *b == b';').next().unwrap_or_default()
+    segment.split(ends_name).next().unwrap_or_default()
+}
+
+fn ends_name(byte: &u8) -> bool {
+    matches!(byte, b';' | 0)
 }
 
 fn is_dot_segment(segment: &[u8]) -> bool {
@@ -148,87 +227,4 @@ fn is_dot_segment(segment: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{check, decoded_form};
-
-    #[test]
-    fn paths_that_can_be_read_in_two_ways_are_refused() {
-        let refused = [
-            "/a/../b",
-            "/a/./b",
-            "/..",
-            "/.",
-            "/a/..",
-            "/a/%2e%2e/b",
-            "/a/%2E./b",
-            "/a/.%2e",
-            "/a/..;x=1/b",
-            "/a/.;/b",
-            "/a%2f..%2fb",
-            "/a/%2e%2e%2f",
-            "/a/..%3bx",
-            "/a\\b",
-            "/a/..\\..\\b",
-            "/a%5cb",
-            "/a%",
-            "/a%2",
-            "/a%zz",
-            "/a%g0/b",
-            "/a%25/b",
-            "/a%3b/b",
-            "/a%3B/",
-            "/a%00/b",
-            "/a%0d%0ab",
-            "/a%7f",
-            "/a\u{7f}",
-            "*",
-            "a",
-        ];
-        for path in refused {
-            assert!(check(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_that_hubspot_takes_pass() {
-        let accepted = [
-            "/",
-            "//",
-            "/crm/v3/objects/contacts",
-            "/cms/v3/source-code/draft/content/a%2Fb.html",
-            "/files/v3/folders/a/b/c",
-            "/a/%25",
-            "/a/x%3By",
-            "/a/x%00",
-            "/.well-known",
-            "/a/...",
-            "/a/.b",
-            "/a/b.",
-            "/a;v=1/b",
-            "/a/%E2%82%AC",
-            "/a/ü",
-            "/crm//x/",
-            "/a/%2Fb",
-        ];
-        for path in accepted {
-            assert!(check(path).is_ok(), "{path}");
-        }
-    }
-
-    #[test]
-    fn the_decoded_form_is_the_same_for_every_spelling() {
-        let cases = [
-            ("/oauth/v1/token", "/oauth/v1/token"),
-            ("/OAuth/V1/Token/", "/oauth/v1/token"),
-            ("//oauth///v1//token", "/oauth/v1/token"),
-            ("/%6fauth/v1;a=b/token", "/oauth/v1/token"),
-            ("/oauth%2Fv1%2Ftoken", "/oauth/v1/token"),
-            ("/;x/oauth", "/oauth"),
-            ("/", "/"),
-            ("//", "/"),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(decoded_form(path).as_ref(), expected.as_bytes(), "{path}");
-        }
-    }
-}
+mod tests;

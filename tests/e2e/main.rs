@@ -14,6 +14,7 @@ mod upstream;
 mod waiting;
 
 mod accounts;
+mod attacks;
 mod early_answers;
 mod garbage;
 mod gate;
@@ -22,6 +23,7 @@ mod http2_clients;
 mod http2_messages;
 mod http2_upstream;
 mod hygiene;
+mod isolation;
 mod keys;
 mod lifecycle;
 mod links;

@@ -103,3 +103,32 @@ fn a_client_that_asks_to_close_is_closed() {
         assert_eq!(client.answer_to("GET").status(), 200);
     }
 }
+
+#[test]
+fn who_is_told_that_an_old_path_is_not_there_gets_a_hint() {
+    let upstream = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let status =
+                if request.target().ends_with("/gone") { "410 Gone" } else { "404 Not Found" };
+            let status = if request.target().ends_with("/here") { "200 OK" } else { status };
+            peer.send(format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody"));
+        }
+    });
+    let proxy = Setup::in_front_of(&upstream.url()).start();
+    for (target, hinted) in [
+        ("/contacts/v1/contact/vid/1", true),
+        ("/Contacts/V1/lists/gone", true),
+        ("/@default/deals/v1/deal?a=b", true),
+        ("/contacts/v1/here", false),
+        ("/crm/v3/objects/contacts/1", false),
+    ] {
+        let answer = get(proxy.port, target);
+        let header = answer.header("x-hubspot-proxy").unwrap();
+        assert_eq!(header.ends_with("; account=default; hint=old-path"), hinted, "{header}");
+        assert_eq!((answer.text(), answer.refusal()), ("body", None));
+    }
+    get(proxy.port, "/contacts/v1/again");
+    let told = "use /crm/objects/2026-03/contacts instead";
+    crate::waiting::until("the log says it", || proxy.stderr().contains(told));
+    assert_eq!(proxy.stderr().matches(told).count(), 1);
+}

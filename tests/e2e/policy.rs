@@ -152,31 +152,6 @@ fn an_account_that_may_not_destroy_creates_and_updates() {
 }
 
 #[test]
-fn a_rule_that_denies_holds_in_every_spelling() {
-    let sandbox = Setup::sandbox().start();
-    let file = "[policy]\ndeny = [\"* /crm/v3/objects/contacts/**\"]\n";
-    let proxy = start(&sandbox, file, "");
-    for target in [
-        "/crm/v3/objects/contacts",
-        "/crm/v3/objects/contacts/",
-        "/crm/v3/objects/contacts/1",
-        "//crm/v3/objects/contacts",
-        "/crm//v3/objects///contacts",
-        "/CRM/V3/Objects/CONTACTS",
-        "/crm/v3/objects/%63ontacts",
-        "/crm%2Fv3%2fobjects/contacts",
-        "/crm;a=b/v3/objects/contacts;x",
-        "/crm/v3/objects/contacts%3Bx",
-        "/@acme/crm/v3/objects/contacts",
-        "/@other//crm/v3/objects/contacts",
-        "/crm/v3/objects/contacts?x=/../y",
-    ] {
-        check(&sandbox, &proxy, &[("GET", target, "", false), ("HEAD", target, "", false)]);
-    }
-    check(&sandbox, &proxy, &[("GET", "/crm/v3/objects/deals", "", true)]);
-}
-
-#[test]
 fn a_list_of_rules_that_allow_refuses_all_else_and_leaves_local_paths_alone() {
     let sandbox = Setup::sandbox().start();
     let file = "[policy]\nallow = [\"GET /crm/**\", \"POST /crm/*/objects/*/search\"]\n\

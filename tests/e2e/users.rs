@@ -203,3 +203,48 @@ fn cost_of_the_check_for_each_connection() {
         eprintln!("{allowed}: {:?} a connection with one request", began.elapsed() / 3000);
     }
 }
+
+#[test]
+fn a_user_who_takes_all_places_leaves_some_to_the_others() {
+    let upstream = Upstream::answering(OK);
+    let proxy = Setup::in_front_of(&upstream.url())
+        .env("HUBSPOT_PROXY_SERVER__ALLOWED_USERS", &format!("self,{STRANGER}"))
+        .env("HUBSPOT_PROXY_SERVER__MAX_CONNECTIONS", "16")
+        .start();
+    let Some(mut command) = stranger(ALL_PLACES, proxy.port) else { return };
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
+    let mut served = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut served).unwrap();
+    // Of 16 places two are kept for the other user.
+    assert_eq!(served.trim(), "14 served, 26 overloaded");
+    let mut mine: Vec<_> = (0..2).map(|_| Client::connect(proxy.port)).collect();
+    for client in &mut mine {
+        client.send("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(client.answer_to("GET").status(), 200);
+    }
+    let beyond = get(proxy.port, "/a");
+    assert_eq!((beyond.status(), beyond.refusal()), (503, Some("overloaded")));
+    assert!(beyond.header("retry-after").is_some());
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    crate::waiting::until("there is room again", || get(proxy.port, "/a").status() == 200);
+}
+
+/// Opens 40 connections and keeps those that are served until its input ends.
+const ALL_PLACES: &str = r#"
+import socket, sys
+port = int(sys.argv[1])
+held, overloaded = [], 0
+for i in range(40):
+    s = socket.create_connection(("127.0.0.1", port), 10)
+    s.sendall(b"GET /a HTTP/1.1\r\nHost: localhost:%d\r\n\r\n" % port)
+    answer = s.recv(65536)
+    if answer.startswith(b"HTTP/1.1 200"):
+        held.append(s)
+    elif b"overloaded" in answer:
+        overloaded += 1
+        s.close()
+print("%d served, %d overloaded" % (len(held), overloaded), flush=True)
+sys.stdin.read()
+"#;

@@ -3,7 +3,6 @@
 //! The answer is read as far as it takes to see whose fault it is. If the request is not sent
 //! again, or that changes nothing, the client gets that answer as it was, and a word on why.
 
-use http::header::AUTHORIZATION;
 use http::{Response, StatusCode};
 
 use super::peeked::Peeked;
@@ -80,7 +79,7 @@ pub async fn settle(
     held.forget();
     // The first attempt has lost the body: its connection closes, its stream is reset.
     drop(answer);
-    outgoing.head.headers.insert(AUTHORIZATION, token);
+    token.put_on(&mut outgoing.head.headers);
     let sent = pipeline.upstream.send(outgoing, false).await;
     let Sent { answer, .. } = sent
         .and_then(forward::check_status)

@@ -49,7 +49,7 @@ const DESTRUCTIVE: [&str; 10] = [
 /// The same, with the id of the record that stays behind it.
 const MERGE_INTO: &str = "merge-vids";
 
-/// What `method` on `target` does: the worse of what the two forms of its path say.
+/// What `method` on `target` does: the worst of what the forms of its path say.
 pub fn of(method: &Method, target: &Target) -> Access {
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => return Access::Read,
@@ -57,7 +57,10 @@ pub fn of(method: &Method, target: &Target) -> Access {
         // DELETE, and what no API documents, such as `delete`, which a server may take for it.
         _ => return Access::Destructive,
     }
-    let decoded = of_path(method, target.decoded());
+    let mut decoded = of_path(method, target.decoded());
+    if let Some(form) = target.twice_decoded() {
+        decoded = decoded.max(of_path(method, form));
+    }
     match target.path().as_bytes() {
         sent if sent == target.decoded() => decoded,
         sent => decoded.max(of_path(method, sent)),

@@ -38,6 +38,7 @@ pub struct Asked<'a> {
     folded_method: u8,
     sent: &'a [u8],
     decoded: &'a [u8],
+    twice_decoded: Option<&'a [u8]>,
 }
 
 /// What is wrong with a rule, and how to mend it.
@@ -100,7 +101,8 @@ impl Rule {
         // than letters.
         self.methods & asked.folded_method != 0
             && (self.matches(&self.folded, asked.decoded)
-                || (asked.sent != asked.decoded && self.matches(&self.path, asked.sent)))
+                || (asked.sent != asked.decoded && self.matches(&self.path, asked.sent))
+                || asked.twice_decoded.is_some_and(|form| self.matches(&self.folded, form)))
     }
 
     /// Whether it matches in both forms: a rule that allows means just what it says.
@@ -129,6 +131,7 @@ impl<'a> Asked<'a> {
             folded_method: place(str::eq_ignore_ascii_case),
             sent: without_bare_slash(target.path().as_bytes()),
             decoded: without_bare_slash(target.decoded()),
+            twice_decoded: target.twice_decoded().map(without_bare_slash),
         }
     }
 }

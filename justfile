@@ -32,6 +32,10 @@ clients *SUITES: release
 browser *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
 
+# latency beside 500 slow clients; needs slowhttptest
+slow: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/slow/run
+
 # CPU and throughput beside nginx doing the same job; needs nginx, wrk and openssl
 bench *ARGS: release
     bench/nginx-compare --proxy {{ target }}/release/hubspot-proxy {{ ARGS }}

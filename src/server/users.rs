@@ -65,7 +65,11 @@ impl Users {
         };
         let allowed = entries.iter().filter_map(|entry| id(entry).transpose());
         let allowed: Arc<[u32]> = allowed.collect::<Result<_, _>>()?;
-        let (shares, allowed) = (Shares::among(&allowed), Some(allowed));
+        // Root is allowed by default, and is kept no places unless the proxy is its own.
+        let own = id(&AllowedUser::Own)?;
+        let shares =
+            Shares::among(allowed.iter().copied().filter(|user| *user != 0 || own == Some(0)));
+        let allowed = Some(allowed);
         let facility = tcp.map(sock_diag::probe).transpose().map_err(UsersError::Probe)?;
         if let Some(Facility::Absent(why)) = &facility {
             warn!(

@@ -19,10 +19,9 @@ pub struct Share {
 }
 
 impl Shares {
-    /// None open, for each of `users` once. Root, who is allowed by default and can do what it wants
-    /// anyway, is kept no places.
-    pub fn among(users: &[u32]) -> Self {
-        let mut users: Vec<u32> = users.iter().copied().filter(|user| *user != 0).collect();
+    /// None open, for each of `users` once.
+    pub fn among(users: impl Iterator<Item = u32>) -> Self {
+        let mut users: Vec<u32> = users.collect();
         users.sort_unstable();
         users.dedup();
         Self(users.into_iter().map(|user| (user, AtomicUsize::new(0))).collect())
@@ -58,7 +57,7 @@ mod tests {
 
     #[test]
     fn places_are_kept_for_users_who_have_none_yet() {
-        let shares = Shares::among(&[1000, 0, 1001, 1000]);
+        let shares = Shares::among([1000, 1001, 1000].into_iter());
         assert_eq!(shares.kept_from(1000, 4096), 512);
         let held: Vec<_> = (0..500).map(|_| shares.count(1001)).collect();
         assert_eq!(shares.kept_from(1000, 4096), 12);
@@ -74,7 +73,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_where_there_is_one_user_or_anybody() {
-        assert_eq!(Shares::among(&[0, 0]).kept_from(1001, 4096), 0);
+        assert_eq!(Shares::among([0, 0].into_iter()).kept_from(1001, 4096), 0);
         assert_eq!(Shares::default().kept_from(1001, 4096), 0);
         assert!(Shares::default().count(0).is_none());
     }

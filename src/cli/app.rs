@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::Failure;
 use super::store::Context;
-use crate::config::SecretRef;
+use crate::config::{OAuthConfig, SecretRef};
+use crate::oauth::retirement;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, Origins, StoreError, StoredAccount, StoredKind};
 use crate::types::account::AccountName;
@@ -86,4 +87,14 @@ pub fn is_for(stored: &StoredAccount, origins: &Origins) -> bool {
     let api = stored.origins.api.serialized() == origins.api.serialized();
     let token = stored.origins.token.serialized() == origins.token.serialized();
     api && (token || stored.kind != StoredKind::OAuth)
+}
+
+/// What to say of configured endpoints that HubSpot is going to end.
+pub fn retirements(oauth: &OAuthConfig) -> Vec<String> {
+    let urls = [
+        ("oauth.token_url", &oauth.token_url),
+        ("oauth.introspect_url", &oauth.introspect_url),
+        ("oauth.revoke_url", &oauth.revoke_url),
+    ];
+    urls.into_iter().filter_map(|(key, url)| retirement(key, url)).collect()
 }

@@ -15,7 +15,7 @@ use crate::accounts::login::callback::{Callback, parse_pasted};
 use crate::accounts::login::listener::{Arrived, CallbackListener};
 use crate::accounts::login::{Begun, Brought, Endpoints, Wish, objection};
 use crate::config::{AccountConfig, Consent, CredentialConfig, parse_duration};
-use crate::oauth::{App, IntrospectionEndpoint, TokenEndpoint, retirement};
+use crate::oauth::{App, IntrospectionEndpoint, TokenEndpoint};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, GrantStore, NewAccount};
 use crate::types::account::AccountName;
@@ -102,13 +102,7 @@ async fn login(context: &Context, args: &LoginArgs) -> Result<(), Failure> {
 }
 
 fn warn_of_retirement(context: &Context) {
-    let oauth = &context.config.oauth;
-    let urls = [
-        ("oauth.token_url", &oauth.token_url),
-        ("oauth.introspect_url", &oauth.introspect_url),
-        ("oauth.revoke_url", &oauth.revoke_url),
-    ];
-    for warning in urls.into_iter().filter_map(|(key, url)| retirement(key, url)) {
+    for warning in app::retirements(&context.config.oauth) {
         print::note(format!("Note: {warning}."));
     }
 }

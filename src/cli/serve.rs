@@ -12,7 +12,7 @@ use tracing::warn;
 use super::addresses::{curl, shown_addresses};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
-use super::{Failure, ServeArgs, print, store};
+use super::{Failure, ServeArgs, app, print, store};
 use crate::accounts::follow::follow;
 use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
 use crate::accounts::{Account, Accounts, Kind, Shared};
@@ -63,6 +63,9 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     }
     let (listeners, shown) = open_listeners(&opener.config)?;
     warn_of_exposure(&listeners);
+    for warning in app::retirements(&opener.config.oauth) {
+        warn!("{warning}");
+    }
     let accounts = match args.sandbox {
         true => demo_accounts(&opener),
         false => runtime.block_on(opener.open(&roster, &stored, None)).map_err(Failure::usage)?,

@@ -137,19 +137,12 @@ impl KeyPlace {
     }
 
     fn found_or_made(&self, place: &SecretRef) -> Result<Keys, StoreError> {
-        let is_missing = match (place, place.read(&self.env)) {
-            (_, Ok(text)) => return Keys::parse(&text, place.clone()),
-            (SecretRef::Keyring(name), Err(_)) => {
-                matches!(keyring::read(name), Err(KeyringError::NoEntry))
-            }
-            (SecretRef::File(_), Err(SecretError::Unreadable { source, .. })) => {
-                source.kind() == io::ErrorKind::NotFound
-            }
-            _ => false,
-        };
-        if !is_missing {
-            // Says what is wrong there.
-            self.text(place)?;
+        match place.read(&self.env) {
+            Ok(text) => return Keys::parse(&text, place.clone()),
+            Err(SecretError::NoEntry(_)) => {}
+            Err(SecretError::Unreadable { place: SecretRef::File(_), source })
+                if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable(&error)),
         }
         let (_, text) = Key::generate().map_err(StoreError::Unavailable)?;
         write(place, &text)?;
@@ -185,6 +178,10 @@ impl KeyPlace {
     pub fn settle(&self, keys: &Keys, key: &Secret) -> Result<(), StoreError> {
         write(&keys.place, key)
     }
+}
+
+fn unreadable(error: &SecretError) -> StoreError {
+    StoreError::Broken(format!("the store key cannot be read: {error}"))
 }
 
 fn can_be_written(place: &SecretRef) -> bool {

@@ -65,6 +65,11 @@ impl Home {
         home
     }
 
+    /// Where the store is.
+    pub fn state_folder(&self) -> PathBuf {
+        self.0.path().join("state/hubspot-proxy")
+    }
+
     fn clock(&self) -> PathBuf {
         self.0.path().join("clock")
     }
@@ -207,6 +212,11 @@ impl Proxy {
     /// The status and the text of an answer; status 0 where there is none.
     pub fn get(&mut self) -> (u16, String) {
         get(&self.origin, "/crm/v3/objects/contacts?limit=1").unwrap_or_default()
+    }
+
+    /// What `/_proxy/ready` says.
+    pub fn ready(&mut self) -> (u16, String) {
+        get(&self.origin, "/_proxy/ready").unwrap_or_default()
     }
 
     /// Waits for its death.

@@ -43,6 +43,7 @@ mod smuggling;
 mod stored_accounts;
 mod storms;
 mod streaming;
+mod terminal;
 mod tls_upstream;
 mod token_calls;
 mod tokens;

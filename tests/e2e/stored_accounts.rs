@@ -55,6 +55,65 @@ fn a_logout_an_import_and_a_removal_are_noticed_within_a_second() {
 }
 
 #[test]
+fn two_proxies_serve_while_logins_come_and_go_on_their_store() {
+    let sandbox = Setup::sandbox().arg("--rotation").arg("strict").start();
+    let home = home_for(&sandbox.url(), free_port(), "");
+    log_in(&home);
+    let proxies = [serve(&home), serve(&home)];
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let done = &done;
+    std::thread::scope(|scope| {
+        for proxy in &proxies {
+            scope.spawn(move || {
+                while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                    let answer = get(proxy, CONTACTS);
+                    assert!(matches!(answer.status(), 200 | 429), "{}", answer.text());
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        for _ in 0..8 {
+            log_in(&home);
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    for proxy in &proxies {
+        until("it serves with the last login", || get(proxy, CONTACTS).status() == 200);
+    }
+}
+
+/// A keyring whose daemon takes calls and never answers.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_keyring_that_hangs_is_given_up_and_no_key_is_made_over_one_that_is_in_it() {
+    let sandbox = Setup::sandbox().start();
+    let home = home_for(&sandbox.url(), free_port(), "");
+    let socket = home.path().join("bus");
+    let _bus = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let bus = format!("unix:path={}", socket.display());
+    let environment = [("ACME_SECRET", "s"), ("DBUS_SESSION_BUS_ADDRESS", bus.as_str())];
+    let import = |name: &str| {
+        let since = Instant::now();
+        let ran = home.run(&["accounts", "import", name], &environment, "sandbox-access-token");
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+        ran
+    };
+    let ran = import("shop");
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let key = home.path().join("config/hubspot-proxy/store.key");
+    assert!(key.exists(), "without a keyring it is a file");
+    // Where it is said to be in the keyring, nothing else will do.
+    let file = home.path().join("proxy.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}[store]\nkey = {{ keyring = true }}\n")).unwrap();
+    let ran = import("other");
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("did not answer within 3 s"), "{}", ran.stderr);
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(import("third").status, 0);
+}
+
+#[test]
 fn what_cannot_be_imported_is_refused_and_not_stored() {
     let sandbox = Setup::sandbox().start();
     let home = home_for(&sandbox.url(), free_port(), "");

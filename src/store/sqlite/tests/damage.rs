@@ -157,6 +157,13 @@ async fn a_full_disk_is_an_error_that_passes_and_costs_nothing() {
     }
     let _mounted = Mounted(folder.clone());
     fill_disk(&place).await.unwrap();
+    // The same disk, once it can no longer be written at all.
+    let before = fs::read(place.store()).unwrap();
+    assert!(mount(&["-o", "remount,ro", folder_text]));
+    let Err(error) = place.open().await else { panic!("it opens") };
+    assert!(matches!(&error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("store.sqlite"), "{error}");
+    assert_eq!(fs::read(place.store()).unwrap(), before);
 }
 
 #[cfg(target_os = "linux")]

@@ -1,0 +1,119 @@
+//! What a person types at a terminal: a pseudo-terminal stands for it.
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::home::Home;
+use crate::proxy::Setup;
+use crate::waiting::until;
+
+/// A command at a terminal of its own.
+struct Terminal {
+    child: std::process::Child,
+    keyboard: File,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn run(home: &Home, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = || {
+            let file = File::options().read(true).write(true).open(name.to_str().unwrap());
+            Stdio::from(file.unwrap())
+        };
+        // It gives the command the terminal for its own, as a shell does.
+        let child = Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_hubspot-proxy")])
+            .args(arguments)
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path().join("config"))
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .envs(environment.iter().copied())
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(slave())
+            .spawn()
+            .unwrap();
+        let mut output = File::from(master.try_clone().unwrap());
+        let screen = Arc::new(Mutex::new(String::new()));
+        let seen = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut part) {
+                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..count]));
+            }
+        });
+        Self { child, keyboard: File::from(master), screen }
+    }
+
+    fn shows(&self, text: &str) {
+        until(text, || self.screen.lock().unwrap().contains(text));
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.keyboard, "{line}").unwrap();
+    }
+
+    fn end(mut self) -> (bool, String) {
+        let ok = self.child.wait().unwrap().success();
+        let screen = self.screen.lock().unwrap().clone();
+        (ok, screen)
+    }
+}
+
+#[test]
+fn a_secret_that_is_typed_is_never_shown() {
+    let sandbox = Setup::sandbox().start();
+    let home = Home::new();
+    let url = sandbox.url();
+    let environment = [("HUBSPOT_PROXY_UPSTREAM__URL", url.as_str())];
+    let import = ["accounts", "import", "shop", "--kind", "access_token"];
+    let mut terminal = Terminal::run(&home, &environment, &import);
+    terminal.shows("(not shown): ");
+    terminal.types("sandbox-access-token");
+    let (ok, screen) = terminal.end();
+    assert!(ok && screen.contains("Account shop has a static token"), "{screen}");
+    assert!(!screen.contains("sandbox-access-token"), "{screen}");
+}
+
+#[test]
+fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secret() {
+    let sandbox = Setup::sandbox().start();
+    let authorize = format!("{}/oauth/authorize", sandbox.url());
+    let (url, home) = (sandbox.url(), Home::new());
+    let environment = [
+        ("HUBSPOT_PROXY_UPSTREAM__URL", url.as_str()),
+        ("HUBSPOT_PROXY_OAUTH__AUTHORIZE_URL", authorize.as_str()),
+    ];
+    for keep in ["s", "f"] {
+        let login = ["login", keep, "--no-browser", "--timeout", "1s"];
+        let mut terminal = Terminal::run(&home, &environment, &login);
+        terminal.shows("Client ID");
+        terminal.types("sandbox-client");
+        terminal.shows("Client secret of your app (not shown): ");
+        terminal.types("sandbox-secret");
+        terminal.shows("in a file (f)?");
+        terminal.types(keep);
+        if keep == "f" {
+            terminal.shows("File [");
+            terminal.types("");
+        }
+        let (_, screen) = terminal.end();
+        assert!(screen.contains("/oauth/authorize?"), "{screen}");
+        assert!(!screen.contains("sandbox-secret"), "{screen}");
+        let kept = home.path().join("config/hubspot-proxy/f.secret");
+        assert_eq!(kept.exists(), keep == "f");
+        assert!(keep == "s" || screen.contains("client_secret = { file = "), "{screen}");
+    }
+}

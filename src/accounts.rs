@@ -89,6 +89,11 @@ impl Accounts {
         self.position(name).map(|index| &self.accounts[index])
     }
 
+    /// Whether an account could not be opened, for a reason that may pass.
+    pub fn is_incomplete(&self) -> bool {
+        self.accounts.iter().any(|account| account.epoch == Some(open::NOT_OPENED))
+    }
+
     /// Waits until no account's token is being refreshed.
     pub async fn settled(&self) {
         for account in &self.accounts {

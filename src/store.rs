@@ -49,9 +49,6 @@ pub struct Origins {
 pub struct StoredGrant {
     /// Changes with every write.
     pub version: u64,
-    /// Changes with every login, import and new seed, and not with a refresh: tokens of another
-    /// epoch belong to another grant.
-    pub epoch: u64,
     /// What to present at the next refresh. Kept when it has been refused, until a login or another
     /// seed replaces it.
     pub refresh_token: Secret,
@@ -120,7 +117,8 @@ pub struct StoredAccount {
     pub kind: StoredKind,
     /// See [`StoredGrant::version`].
     pub version: u64,
-    /// See [`StoredGrant::epoch`].
+    /// Changes with every login, logout, import and new seed, and not with a refresh: what another epoch
+    /// has brought belongs to another grant.
     pub epoch: u64,
     /// When it was logged in, imported or seeded.
     pub since: WallTime,
@@ -174,9 +172,6 @@ pub trait GrantStore: Send + Sync {
     /// Waits until nobody else refreshes this account. The lock ends with what is returned, and
     /// with the process, never by time.
     fn lock<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Box<dyn LockedGrant>>;
-
-    /// The grant as it is now, without the lock: somebody may be refreshing it.
-    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>>;
 }
 
 /// A client key as it is stored.

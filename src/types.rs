@@ -4,6 +4,7 @@ pub mod account;
 pub mod client_key;
 pub mod clock;
 pub mod host_name;
+pub mod html;
 pub mod origin;
 pub mod path;
 pub mod policy;

@@ -2,16 +2,24 @@
 //! login, a logout, an import or a removal is noticed without a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::open::{OpenError, Opener};
 use super::{Accounts, Shared};
 
+/// What could not be read is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Opens the accounts anew each time that `changed` returns true, until it returns false.
 pub async fn follow(opener: &Opener, accounts: &Shared, mut changed: impl AsyncFnMut() -> bool) {
     let mut failing = false;
-    while changed().await {
+    loop {
+        tokio::select! {
+            more = changed() => if !more { return },
+            () = tokio::time::sleep(AGAIN), if failing || accounts.load().is_incomplete() => {}
+        }
         match reopened(opener, &accounts.load()).await {
             Ok(None) => failing = false,
             Ok(Some(newest)) => {

@@ -34,6 +34,8 @@ const NEVER_LOGGED_IN: &str = "run `hubspot-proxy login NAME` or `hubspot-proxy 
 const LOGGED_OUT: &str = "run `hubspot-proxy login NAME` (it has been logged out)";
 const NO_CLIENT_SECRET: &str =
     "run `hubspot-proxy login NAME` (its client secret is neither configured nor stored)";
+/// Stands for the epoch of an account that could not be opened: no store gives it out.
+pub(super) const NOT_OPENED: u64 = u64::MAX;
 const NO_STORE: &str = "it needs the store, and there is none";
 
 /// Why an account cannot be opened.
@@ -92,9 +94,9 @@ struct Opening<'a> {
 type Opened = (Kind, Arc<Credential>);
 
 impl Opener {
-    /// What is stored of all accounts; nothing without a store. Configured seeds are sown first.
-    pub async fn stored(&self) -> Result<Vec<StoredAccount>, OpenError> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
+    /// Puts configured seeds into the store, once, at the start: later the engines do that by themselves.
+    pub async fn sow(&self) -> Result<(), OpenError> {
+        let Some(store) = &self.store else { return Ok(()) };
         for (name, account) in &self.config.accounts {
             if let CredentialConfig::OAuth { refresh_token: Some(seed), .. } = &account.credential {
                 let seed = self.read(name, "refresh_token", seed)?;
@@ -105,6 +107,12 @@ impl Opener {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What is stored of all accounts; nothing without a store.
+    pub async fn stored(&self) -> Result<Vec<StoredAccount>, OpenError> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
         store.accounts().await.map_err(OpenError::Unreadable)
     }
 
@@ -127,7 +135,7 @@ impl Opener {
         for (name, account) in &roster.accounts {
             let stored = stored.iter().find(|stored| stored.name == *name);
             let opening = Opening { opener: self, name, account, stored };
-            let epoch = opening.epoch();
+            let mut epoch = opening.epoch();
             let same = previous.and_then(|previous| previous.named(name));
             if let Some(same) = same.filter(|account| account.epoch == epoch) {
                 accounts.push(Arc::clone(same));
@@ -136,8 +144,11 @@ impl Opener {
             let (kind, credential) = match opening.open().await {
                 Ok(opened) => opened,
                 Err(error) if previous.is_none() => return Err(error),
-                // The others go on.
-                Err(error) => opening.unavailable(Unavailable::Misconfigured(error.to_string())),
+                // The others go on, and this one is tried again.
+                Err(error) => {
+                    epoch = Some(NOT_OPENED);
+                    opening.unavailable(Unavailable::Misconfigured(error.to_string()))
+                }
             };
             let policy = account.policy.as_ref().unwrap_or(&self.config.policy);
             let hub_id = account.hub_id.or(stored.and_then(|stored| stored.hub_id));

@@ -54,6 +54,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
     let opener = Opener { config, env, surroundings, store: store.clone().map(|s| s as _) };
+    runtime.block_on(opener.sow()).map_err(Failure::usage)?;
     let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
     check_client_secrets(&opener.config, &stored)?;
     let names: Vec<AccountName> = stored.iter().map(|stored| stored.name.clone()).collect();

@@ -26,7 +26,6 @@ struct Entry {
 #[derive(Default)]
 struct Row {
     version: u64,
-    epoch: u64,
     seed: Option<Secret>,
     refresh_token: Option<Secret>,
     access_token: Option<StoredToken>,
@@ -54,10 +53,9 @@ impl GrantStore for MemoryStore {
         let entry = self.entry(account);
         let mut row = entry.row.lock();
         if !row.seed.as_ref().is_some_and(|known| known.same_as(seed)) {
-            let (version, epoch) = (row.version + 1, row.epoch + 1);
+            let version = row.version + 1;
             *row = Row {
                 version,
-                epoch,
                 seed: Some(seed.duplicate()),
                 refresh_token: Some(seed.duplicate()),
                 ..Row::default()
@@ -73,17 +71,12 @@ impl GrantStore for MemoryStore {
             Ok(Box::new(Locked { entry, _refreshing: refreshing }) as Box<dyn LockedGrant>)
         })
     }
-
-    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>> {
-        Box::pin(ready(Ok(self.entry(account).row.lock().grant())))
-    }
 }
 
 impl Row {
     fn grant(&self) -> Option<StoredGrant> {
         Some(StoredGrant {
             version: self.version,
-            epoch: self.epoch,
             refresh_token: self.refresh_token.as_ref()?.duplicate(),
             access_token: self.access_token.as_ref().map(StoredToken::duplicate),
             begun: self.begun,

@@ -8,6 +8,8 @@ use http::header::{
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
+use crate::types::html::escaped;
+
 /// A page with a heading and a sentence.
 pub fn page(status: StatusCode, heading: &str, sentence: &str) -> Response<Full<Bytes>> {
     let text = format!(
@@ -35,21 +37,6 @@ pub fn page(status: StatusCode, heading: &str, sentence: &str) -> Response<Full<
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -132,18 +132,15 @@ struct Importing<'a> {
 impl Importing<'_> {
     /// Asks HubSpot what a credential is that does not show it.
     async fn find_out(&self, secret: &Secret) -> Result<StoredKind, Failure> {
-        let kinds = [StoredKind::AccessToken, StoredKind::PersonalAccessKey, StoredKind::OAuth];
         if !self.args.no_check {
-            for kind in kinds {
-                if kind == StoredKind::OAuth && self.app.is_none() {
-                    continue;
+            for kind in [StoredKind::AccessToken, StoredKind::PersonalAccessKey] {
+                if self.ask(kind, secret).await.is_ok() {
+                    return Ok(kind);
                 }
-                match self.ask(kind, secret).await {
-                    Ok(_) if kind != StoredKind::OAuth => return Ok(kind),
-                    // A refresh token is asked about once: with some servers that uses it up.
-                    _ if kind == StoredKind::OAuth => return Ok(kind),
-                    _ => {}
-                }
+            }
+            // Not asked about here: with some servers a refresh token is used up by that.
+            if self.app.is_some() {
+                return Ok(StoredKind::OAuth);
             }
         }
         Err(Failure::usage(

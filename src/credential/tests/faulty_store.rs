@@ -108,13 +108,6 @@ impl GrantStore for FaultyStore {
             Ok(Box::new(Locked { grant, store: self.clone() }) as Box<dyn LockedGrant>)
         })
     }
-
-    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>> {
-        Box::pin(async move {
-            self.check("look")?;
-            self.inner.look(account).await
-        })
-    }
 }
 
 impl Locked {

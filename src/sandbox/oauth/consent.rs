@@ -12,6 +12,7 @@ use super::super::answer::{Answer, Payload, Reply};
 use super::super::exchange::Call;
 use super::super::path::Pairs;
 use super::super::{Sandbox, demo, gate, scopes};
+use crate::types::html::escaped;
 
 /// What the form sends back of what the app asked for.
 const KEPT: [&str; 7] = [
@@ -145,19 +146,4 @@ fn page(status: StatusCode, content: &str) -> Reply {
         .with(header::CACHE_CONTROL, "no-store")
         // Not `no-referrer`: the form's Origin would then be `null`, and be refused.
         .with(header::REFERRER_POLICY, "same-origin")
-}
-
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

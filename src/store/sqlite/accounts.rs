@@ -1,9 +1,12 @@
 //! Accounts: what logging in and the commands read and write.
 
+use std::time::Duration;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Inner, SqliteStore, millis, number, time};
+use crate::store::lock::FileLock;
 use crate::store::{
     AccountStore, NewAccount, Origins, Pending, StoreError, StoredAccount, StoredKind,
     StoredSecrets,
@@ -32,7 +35,20 @@ impl AccountStore for SqliteStore {
     }
 }
 
+/// Longer than any refresh takes, but for one whose process has been stopped.
+const LONGEST_REFRESH: Duration = Duration::from_secs(45);
+
 impl Inner {
+    /// The account's lock, for a person who waits.
+    async fn lock_soon(&self, account: &AccountName) -> Result<FileLock, StoreError> {
+        let lock = tokio::time::timeout(LONGEST_REFRESH, self.lock_of(account)).await;
+        lock.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!(
+                "a refresh of account {account} by another process does not end: look for a hubspot-proxy that is stopped"
+            )))
+        })
+    }
+
     async fn all_accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
         let rows = sqlx::query("SELECT * FROM accounts ORDER BY name").fetch_all(&self.pool).await;
         let rows = rows.map_err(|error| self.unusable(&error))?;
@@ -50,7 +66,7 @@ impl Inner {
     }
 
     async fn replace(&self, account: &AccountName, new: &NewAccount) -> Result<(), StoreError> {
-        let _lock = self.lock_of(account).await?;
+        let _lock = self.lock_soon(account).await?;
         let mut transaction = self.begin().await?;
         let before = self.row(&mut transaction, account).await?;
         let seed_hash = before.as_ref().and_then(|row| row.get::<Option<Vec<u8>>, _>("seed_hash"));
@@ -108,7 +124,7 @@ impl Inner {
     }
 
     async fn log_out(&self, account: &AccountName) -> Result<bool, StoreError> {
-        let _lock = self.lock_of(account).await?;
+        let _lock = self.lock_soon(account).await?;
         let mut transaction = self.begin().await?;
         let next = self.next(&mut transaction).await?;
         let wiped = sqlx::query(
@@ -127,7 +143,7 @@ impl Inner {
     }
 
     async fn remove(&self, account: &AccountName) -> Result<bool, StoreError> {
-        let _lock = self.lock_of(account).await?;
+        let _lock = self.lock_soon(account).await?;
         let delete = sqlx::query("DELETE FROM accounts WHERE name = ?").bind(account.as_str());
         let removed = delete.execute(&self.pool).await.map_err(|error| self.unusable(&error))?;
         self.empty_log().await?;

@@ -38,10 +38,6 @@ impl GrantStore for SqliteStore {
             Ok(Box::new(Locked { store, account, _lock: lock }) as Box<dyn LockedGrant>)
         })
     }
-
-    fn look<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredGrant>> {
-        Box::pin(self.0.grant(account))
-    }
 }
 
 impl Inner {
@@ -99,10 +95,8 @@ impl Inner {
         let refresh_token = self.opened(&mut connection, &row, account, "secret").await?;
         let Some(refresh_token) = refresh_token else { return Ok(None) };
         let access_token = self.token(&mut connection, &row, account).await?;
-        let (version, epoch) = (row.get::<i64, _>("version"), row.get::<i64, _>("epoch"));
         Ok(Some(StoredGrant {
-            version: version.cast_unsigned(),
-            epoch: epoch.cast_unsigned(),
+            version: row.get::<i64, _>("version").cast_unsigned(),
             refresh_token,
             access_token,
             begun: time(&row, "begun"),

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use super::SqliteStore;
 use crate::config::{Environment, SecretRef};
 use crate::store::key::KeyPlace;
-use crate::store::{NewAccount, Origins, StoreError, StoredKind, StoredToken};
+use crate::store::{
+    AccountStore, GrantStore, NewAccount, Origins, StoreError, StoredGrant, StoredKind, StoredToken,
+};
 use crate::types::account::{About, AccountName};
 use crate::types::clock::WallTime;
 use crate::types::secret::Secret;
@@ -58,13 +60,25 @@ impl Place {
 }
 
 async fn fill(store: &SqliteStore) {
-    use crate::store::AccountStore;
     for (name, kind) in [
         ("acme", StoredKind::OAuth),
         ("shop", StoredKind::AccessToken),
         ("cli", StoredKind::PersonalAccessKey),
     ] {
         store.replace(&account(name), &login(kind, &format!("{name}-credential"))).await.unwrap();
+    }
+}
+
+impl SqliteStore {
+    /// The grant as it is now.
+    async fn look(&self, account: &AccountName) -> Result<Option<StoredGrant>, StoreError> {
+        self.lock(account).await?.read().await
+    }
+
+    /// The epoch of an account's grant.
+    async fn epoch(&self, account: &AccountName) -> u64 {
+        let all = self.accounts().await.unwrap();
+        all.iter().find(|stored| stored.name == *account).unwrap().epoch
     }
 }
 

@@ -56,6 +56,8 @@ fn links_to_the_api_point_to_where_the_request_came_in() {
             ("/@acme/crm/v3/x", "http://localhost:8787/@acme"),
             ("/@1234567/x", "http://localhost:8787/@1234567"),
             ("/@acme?x=/y", "http://localhost:8787/@acme"),
+            ("/@key:hsp_secret/crm/v3/x", "http://localhost:8787"),
+            ("/@key:hsp_secret/@acme/x", "http://localhost:8787/@acme"),
         ] {
             let expected = expected.map(|rest| [base, rest].concat());
             assert_eq!(links(target).moved(url), expected, "{target} {url}");

@@ -8,6 +8,7 @@ mod file;
 mod grants;
 mod keys;
 mod rekey;
+mod soundness;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +63,7 @@ impl SqliteStore {
     ) -> Result<Arc<Self>, StoreError> {
         let unusable = |error| unusable(path, &error);
         file::prepare(path).await?;
+        let is_behind = soundness::is_behind(path).await?;
         let options = options(path);
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
@@ -78,7 +80,10 @@ impl SqliteStore {
             .connect_with(options)
             .await
             .map_err(unusable)?;
-        file::check_content(path, &pool).await?;
+        if is_behind {
+            let mut connection = pool.acquire().await.map_err(unusable)?;
+            file::migrate(path, &mut connection).await?;
+        }
         let row = sqlx::query("SELECT id, salt FROM store").fetch_one(&pool).await;
         let row = row.map_err(unusable)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
@@ -285,15 +290,19 @@ async fn in_background<T: Send + 'static>(
 /// What an error of the database means: damage is for a person, all else may pass.
 fn unusable(path: &Path, error: &sqlx::Error) -> StoreError {
     let shown = path.display();
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // The low byte of an extended code (sqlite.org/rescode.html).
-    match code.map(|code| code & 0xff) {
-        Some(11 | 26) => file::damaged(path, "it is not a sound SQLite file"),
+    match code_of(error) {
+        Some(11 | 26) => soundness::damaged(path, "it is not a sound SQLite file"),
         Some(13) => StoreError::Unavailable(format!("{shown}: the disk is full")),
         Some(8) => StoreError::Unavailable(format!("{shown} is read-only")),
         Some(5 | 6) => StoreError::Unavailable(format!("{shown} is in use by another process")),
         _ => StoreError::Unavailable(format!("{shown}: {error}")),
     }
+}
+
+/// The low byte of an extended code (sqlite.org/rescode.html).
+fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
 }
 
 fn time(row: &SqliteRow, column: &str) -> Option<WallTime> {

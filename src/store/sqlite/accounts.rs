@@ -36,7 +36,8 @@ impl Inner {
     async fn all_accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
         let rows = sqlx::query("SELECT * FROM accounts ORDER BY name").fetch_all(&self.pool).await;
         let rows = rows.map_err(|error| self.unusable(&error))?;
-        let damaged = || super::file::damaged(&self.path, "a row of an account makes no sense");
+        let damaged =
+            || super::soundness::damaged(&self.path, "a row of an account makes no sense");
         rows.iter().map(|row| account(row).ok_or_else(damaged)).collect()
     }
 

@@ -72,7 +72,7 @@ impl Inner {
         row: &SqliteRow,
     ) -> Result<(), StoreError> {
         let name: &str = row.get("name");
-        let damaged = || super::file::damaged(&self.path, "a secret in it does not open");
+        let damaged = || super::soundness::damaged(&self.path, "a secret in it does not open");
         let account: AccountName = name.parse().map_err(|_| damaged())?;
         for column in SEALED {
             let Some(sealed) = row.get::<Option<Vec<u8>>, _>(column) else { continue };

@@ -128,7 +128,20 @@ impl Inner {
     /// A connection on which a transaction has begun that nobody else's write can come between.
     // SQLite ends some failed transactions by itself, which sqlx's own do not notice.
     async fn begin(&self) -> Result<Connection, StoreError> {
+        self.begin_on(self.connection().await?).await
+    }
+
+    /// The same for what seals: the key that is in use is read before, since a program or keyring may
+    /// take its time, and a transaction holds up all others.
+    async fn begin_sealing(&self) -> Result<Connection, StoreError> {
         let mut connection = self.connection().await?;
+        if self.key_id(&mut connection).await?.0.is_some() {
+            self.keys(&mut connection).await?;
+        }
+        self.begin_on(connection).await
+    }
+
+    async fn begin_on(&self, mut connection: Connection) -> Result<Connection, StoreError> {
         let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await;
         begun.map_err(|error| self.unusable(&error))?;
         Ok(connection)
@@ -173,18 +186,27 @@ impl Inner {
 
     /// The keys, that of the store among them. Read again when that is another by now.
     async fn keys(&self, connection: &mut SqliteConnection) -> Result<Arc<Keys>, StoreError> {
-        let (id, remembered) = self.key_id(connection).await?;
-        let mut known = self.keys.lock().await;
-        let fits = |keys: &&Arc<Keys>| id.as_ref().is_none_or(|id| keys.with_id(id).is_some());
-        let keys = match known.as_ref().filter(fits) {
-            Some(keys) => Arc::clone(keys),
-            None => Arc::new(self.read_keys(id.as_deref(), remembered).await?),
-        };
-        if id.is_none() {
-            self.remember_key(connection, &keys).await?;
+        loop {
+            let (id, remembered) = self.key_id(connection).await?;
+            let mut known = self.keys.lock().await;
+            let fits = |keys: &&Arc<Keys>| id.as_ref().is_none_or(|id| keys.with_id(id).is_some());
+            let keys = match known.as_ref().filter(fits) {
+                Some(keys) => Arc::clone(keys),
+                None => match self.read_keys(id.as_deref(), remembered).await {
+                    Ok(keys) => Arc::new(keys),
+                    // Another process has changed the key meanwhile.
+                    Err(StoreError::Broken(_)) if self.key_id(connection).await?.0 != id => {
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            if id.is_none() {
+                self.remember_key(connection, &keys).await?;
+            }
+            *known = Some(Arc::clone(&keys));
+            return Ok(keys);
         }
-        *known = Some(Arc::clone(&keys));
-        Ok(keys)
     }
 
     /// `id` is that of the key which the store is sealed with; without one, a key may be made.

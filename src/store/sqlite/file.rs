@@ -23,7 +23,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(), StoreError> {
     private::create_folder(folder).map_err(failed)?;
     refuse_exposed(folder)?;
     if fs::symlink_metadata(path).is_err() {
-        let _creating = FileLock::of_creation(path).await.map_err(failed)?;
+        let _creating = FileLock::of_store(path).await.map_err(failed)?;
         // Another process may have made it meanwhile.
         if fs::symlink_metadata(path).is_err() {
             create(path, folder).await?;

@@ -172,7 +172,15 @@ async fn what_others_could_write_or_read_is_refused_with_the_mend() {
     let place = Place::filled().await;
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = place.store().parent().unwrap().to_owned();
-    let expected = [(&folder, 0o700), (&place.store(), 0o600), (&place.key(), 0o600)];
+    let (locks, lock) = (folder.join("locks"), folder.join("locks/acme.lock"));
+    let expected = [
+        (&folder, 0o700),
+        (&place.store(), 0o600),
+        (&place.key(), 0o600),
+        (&locks, 0o700),
+        (&lock, 0o600),
+        (&folder.join("store.sqlite.lock"), 0o600),
+    ];
     for (path, made_with) in expected {
         assert_eq!(mode(path), made_with, "{}", path.display());
     }

@@ -289,8 +289,15 @@ impl Inner {
 
     /// Moves what is committed out of the log, so that nothing of what was wiped stays in it.
     async fn empty_log(&self) -> Result<(), StoreError> {
-        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
-        emptied.map(drop).map_err(|error| self.unusable(&error))
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
+        let is_held_up: bool = emptied.map_err(|error| self.unusable(&error))?.get(0);
+        match is_held_up {
+            false => Ok(()),
+            true => Err(StoreError::Unavailable(format!(
+                "what was wiped from {} is still in its log, encrypted, since another process reads there: run this again",
+                self.path.display()
+            ))),
+        }
     }
 
     async fn lock_of(&self, account: &AccountName) -> Result<FileLock, StoreError> {

@@ -131,12 +131,24 @@ impl KeyPlace {
     }
 
     fn text(&self, place: &SecretRef) -> Result<Secret, StoreError> {
-        place
-            .read(&self.env)
-            .map_err(|error| StoreError::Broken(format!("the store key cannot be read: {error}")))
+        self.refuse_foreign(place)?;
+        place.read(&self.env).map_err(|error| unreadable(&error))
+    }
+
+    /// A key that another user has put there is as good as none.
+    fn refuse_foreign(&self, place: &SecretRef) -> Result<(), StoreError> {
+        let SecretRef::File(path) = place else { return Ok(()) };
+        // One that is missing or cannot be looked at is for whoever reads it to report.
+        match private::objection(path) {
+            Ok(Some(objection)) => {
+                Err(StoreError::Broken(format!("the store key is not safe: {objection}")))
+            }
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     fn found_or_made(&self, place: &SecretRef) -> Result<Keys, StoreError> {
+        self.refuse_foreign(place)?;
         match place.read(&self.env) {
             Ok(text) => return Keys::parse(&text, place.clone()),
             Err(SecretError::NoEntry(_)) => {}

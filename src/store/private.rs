@@ -6,20 +6,39 @@ use std::path::Path;
 
 /// Makes a folder, and those above it, for this user alone. One that is there stays as it is.
 pub fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let missing = path.ancestors().take_while(|folder| !folder.exists());
+    let missing: Vec<&Path> = missing.collect();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(path)?;
+    for parent in missing.iter().filter_map(|folder| folder.parent()) {
+        // One that may be written and not read cannot be synchronised, and serves all the same.
+        let _ = sync_folder(parent);
+    }
+    Ok(())
 }
 
 /// Makes a file that is not there yet, for this user alone.
 pub fn create_file(path: &Path) -> io::Result<File> {
+    options().create_new(true).open(path)
+}
+
+/// Opens a file, and makes it for this user alone where it is not there yet.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    options().create(true).truncate(false).open(path)
+}
+
+fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }
 
 /// Makes what has been created, renamed or removed in a folder outlive a power cut.

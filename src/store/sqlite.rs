@@ -8,6 +8,7 @@ mod file;
 mod grants;
 mod keys;
 mod rekey;
+mod soundness;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +63,7 @@ impl SqliteStore {
     ) -> Result<Arc<Self>, StoreError> {
         let unusable = |error| unusable(path, &error);
         file::prepare(path).await?;
+        let is_behind = soundness::is_behind(path).await?;
         let options = options(path);
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
@@ -78,7 +80,10 @@ impl SqliteStore {
             .connect_with(options)
             .await
             .map_err(unusable)?;
-        file::check_content(path, &pool).await?;
+        if is_behind {
+            let mut connection = pool.acquire().await.map_err(unusable)?;
+            file::migrate(path, &mut connection).await?;
+        }
         let row = sqlx::query("SELECT id, salt FROM store").fetch_one(&pool).await;
         let row = row.map_err(unusable)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
@@ -123,7 +128,20 @@ impl Inner {
     /// A connection on which a transaction has begun that nobody else's write can come between.
     // SQLite ends some failed transactions by itself, which sqlx's own do not notice.
     async fn begin(&self) -> Result<Connection, StoreError> {
+        self.begin_on(self.connection().await?).await
+    }
+
+    /// The same for what seals: the key that is in use is read before, since a program or keyring may
+    /// take its time, and a transaction holds up all others.
+    async fn begin_sealing(&self) -> Result<Connection, StoreError> {
         let mut connection = self.connection().await?;
+        if self.key_id(&mut connection).await?.0.is_some() {
+            self.keys(&mut connection).await?;
+        }
+        self.begin_on(connection).await
+    }
+
+    async fn begin_on(&self, mut connection: Connection) -> Result<Connection, StoreError> {
         let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await;
         begun.map_err(|error| self.unusable(&error))?;
         Ok(connection)
@@ -168,18 +186,27 @@ impl Inner {
 
     /// The keys, that of the store among them. Read again when that is another by now.
     async fn keys(&self, connection: &mut SqliteConnection) -> Result<Arc<Keys>, StoreError> {
-        let (id, remembered) = self.key_id(connection).await?;
-        let mut known = self.keys.lock().await;
-        let fits = |keys: &&Arc<Keys>| id.as_ref().is_none_or(|id| keys.with_id(id).is_some());
-        let keys = match known.as_ref().filter(fits) {
-            Some(keys) => Arc::clone(keys),
-            None => Arc::new(self.read_keys(id.as_deref(), remembered).await?),
-        };
-        if id.is_none() {
-            self.remember_key(connection, &keys).await?;
+        loop {
+            let (id, remembered) = self.key_id(connection).await?;
+            let mut known = self.keys.lock().await;
+            let fits = |keys: &&Arc<Keys>| id.as_ref().is_none_or(|id| keys.with_id(id).is_some());
+            let keys = match known.as_ref().filter(fits) {
+                Some(keys) => Arc::clone(keys),
+                None => match self.read_keys(id.as_deref(), remembered).await {
+                    Ok(keys) => Arc::new(keys),
+                    // Another process has changed the key meanwhile.
+                    Err(StoreError::Broken(_)) if self.key_id(connection).await?.0 != id => {
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            if id.is_none() {
+                self.remember_key(connection, &keys).await?;
+            }
+            *known = Some(Arc::clone(&keys));
+            return Ok(keys);
         }
-        *known = Some(Arc::clone(&keys));
-        Ok(keys)
     }
 
     /// `id` is that of the key which the store is sealed with; without one, a key may be made.
@@ -262,8 +289,15 @@ impl Inner {
 
     /// Moves what is committed out of the log, so that nothing of what was wiped stays in it.
     async fn empty_log(&self) -> Result<(), StoreError> {
-        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
-        emptied.map(drop).map_err(|error| self.unusable(&error))
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await;
+        let is_held_up: bool = emptied.map_err(|error| self.unusable(&error))?.get(0);
+        match is_held_up {
+            false => Ok(()),
+            true => Err(StoreError::Unavailable(format!(
+                "what was wiped from {} is still in its log, encrypted, since another process reads there: run this again",
+                self.path.display()
+            ))),
+        }
     }
 
     async fn lock_of(&self, account: &AccountName) -> Result<FileLock, StoreError> {
@@ -285,15 +319,19 @@ async fn in_background<T: Send + 'static>(
 /// What an error of the database means: damage is for a person, all else may pass.
 fn unusable(path: &Path, error: &sqlx::Error) -> StoreError {
     let shown = path.display();
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // The low byte of an extended code (sqlite.org/rescode.html).
-    match code.map(|code| code & 0xff) {
-        Some(11 | 26) => file::damaged(path, "it is not a sound SQLite file"),
+    match code_of(error) {
+        Some(11 | 26) => soundness::damaged(path, "it is not a sound SQLite file"),
         Some(13) => StoreError::Unavailable(format!("{shown}: the disk is full")),
         Some(8) => StoreError::Unavailable(format!("{shown} is read-only")),
         Some(5 | 6) => StoreError::Unavailable(format!("{shown} is in use by another process")),
         _ => StoreError::Unavailable(format!("{shown}: {error}")),
     }
+}
+
+/// The low byte of an extended code (sqlite.org/rescode.html).
+fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
 }
 
 fn time(row: &SqliteRow, column: &str) -> Option<WallTime> {

@@ -64,13 +64,7 @@ fn told(path: &Path) -> notify::Result<Means> {
     // One that is not yet taken tells of this change too.
     let (sender, receiver) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        let is_change = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
-        let is_ours = |path: &PathBuf| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            file.strip_prefix(name.as_str()).is_some_and(|rest| matches!(rest, "" | "-wal"))
-        };
-        if is_change && event.paths.iter().any(is_ours) {
+        if event.is_ok_and(|event| is_change(&event, &name)) {
             let _ = sender.try_send(());
         }
     })?;
@@ -78,7 +72,44 @@ fn told(path: &Path) -> notify::Result<Means> {
     Ok(Means::Told { receiver, _watcher: watcher })
 }
 
+/// Whether it tells of a change of the store called `name`, or of changes that got lost.
+fn is_change(event: &notify::Event, name: &str) -> bool {
+    let is_write = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
+    let is_ours = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        file.strip_prefix(name).is_some_and(|rest| matches!(rest, "" | "-wal"))
+    };
+    event.need_rescan() || is_write && event.paths.iter().any(is_ours)
+}
+
 fn modified(file: &Path) -> Option<SystemTime> {
     let result: io::Result<SystemTime> = std::fs::metadata(file).and_then(|file| file.modified());
     result.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, CreateKind, EventKind, Flag, ModifyKind};
+
+    use super::is_change;
+
+    #[test]
+    fn writes_of_the_file_and_its_log_count_and_so_does_what_got_lost() {
+        let (modify, create) =
+            (EventKind::Modify(ModifyKind::Any), EventKind::Create(CreateKind::File));
+        let cases = [
+            (modify, "/state/store.sqlite", true),
+            (modify, "/state/store.sqlite-wal", true),
+            (create, "/state/store.sqlite", true),
+            (modify, "/state/store.sqlite-shm", false),
+            (modify, "/state/another", false),
+            (EventKind::Access(AccessKind::Any), "/state/store.sqlite", false),
+        ];
+        for (kind, path, expected) in cases {
+            let event = notify::Event::new(kind).add_path(path.into());
+            assert_eq!(is_change(&event, "store.sqlite"), expected, "{kind:?} {path}");
+        }
+        let lost = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert!(is_change(&lost, "store.sqlite"));
+    }
 }

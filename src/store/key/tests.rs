@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{DefaultPlace, KeyPlace};
 use crate::config::Environment;
+#[cfg(unix)]
+use crate::store::StoreError;
 
 fn place(folder: &Path) -> KeyPlace {
     let env = Arc::new(Environment::from_iter::<[(&str, &str); 0]>([]));
@@ -25,6 +27,26 @@ fn a_key_file_that_is_there_is_used_and_remembered() {
     fs::remove_file(&file).unwrap();
     assert!(place.read(Some(DefaultPlace::File)).is_err(), "none is made where one has been used");
     assert!(!file.exists());
+}
+
+/// Only root can give files away: elsewhere this is skipped, and says so.
+#[cfg(unix)]
+#[test]
+fn a_key_file_of_another_user_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = place(folder.path());
+    let (_, text) = crate::store::seal::Key::generate().unwrap();
+    let file = place.file.clone().unwrap();
+    super::write_file(&file, &text).unwrap();
+    if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
+        assert!(std::env::var_os("CI").is_none(), "cannot give a file away");
+        eprintln!("skipped: only root can give a file away");
+        return;
+    }
+    for outcome in [place.read_or_make(), place.read(Some(DefaultPlace::File))] {
+        let Err(StoreError::Broken(why)) = outcome else { panic!("it is used") };
+        assert!(why.contains("belongs to another user"), "{why}");
+    }
 }
 
 #[test]

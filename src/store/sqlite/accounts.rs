@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::{Inner, SqliteStore, millis, number, time};
 use crate::store::lock::FileLock;
@@ -52,22 +52,38 @@ impl Inner {
     async fn all_accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
         let rows = sqlx::query("SELECT * FROM accounts ORDER BY name").fetch_all(&self.pool).await;
         let rows = rows.map_err(|error| self.unusable(&error))?;
-        let damaged = || super::file::damaged(&self.path, "a row of an account makes no sense");
+        let damaged =
+            || super::soundness::damaged(&self.path, "a row of an account makes no sense");
         rows.iter().map(|row| account(row).ok_or_else(damaged)).collect()
     }
 
     async fn secrets(&self, account: &AccountName) -> Result<Option<StoredSecrets>, StoreError> {
         let mut connection = self.connection().await?;
-        let Some(row) = self.row(&mut connection, account).await? else { return Ok(None) };
+        loop {
+            let (id, _) = self.key_id(&mut connection).await?;
+            match self.secrets_on(&mut connection, account).await {
+                // Sealed anew since the row was read.
+                Err(StoreError::Broken(_)) if self.key_id(&mut connection).await?.0 != id => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn secrets_on(
+        &self,
+        connection: &mut SqliteConnection,
+        account: &AccountName,
+    ) -> Result<Option<StoredSecrets>, StoreError> {
+        let Some(row) = self.row(connection, account).await? else { return Ok(None) };
         self.check_origins(account, &row)?;
-        let secret = self.opened(&mut connection, &row, account, "secret").await?;
-        let client_secret = self.opened(&mut connection, &row, account, "client_secret").await?;
+        let secret = self.opened(connection, &row, account, "secret").await?;
+        let client_secret = self.opened(connection, &row, account, "client_secret").await?;
         Ok(Some(StoredSecrets { secret, client_secret }))
     }
 
     async fn replace(&self, account: &AccountName, new: &NewAccount) -> Result<(), StoreError> {
         let _lock = self.lock_soon(account).await?;
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_sealing().await?;
         let before = self.row(&mut transaction, account).await?;
         let seed_hash = before.as_ref().and_then(|row| row.get::<Option<Vec<u8>>, _>("seed_hash"));
         let client_secret = match &new.client_secret {

@@ -52,7 +52,7 @@ impl Inner {
             Some(row) if is_known(&row) => return self.check_origins(account, &row),
             _ => drop(connection),
         }
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_sealing().await?;
         // Another process may have been faster.
         if let Some(row) = self.row(&mut transaction, account).await?
             && is_known(&row)
@@ -90,11 +90,26 @@ impl Inner {
 
     async fn grant(&self, account: &AccountName) -> Result<Option<StoredGrant>, StoreError> {
         let mut connection = self.connection().await?;
-        let Some(row) = self.row(&mut connection, account).await? else { return Ok(None) };
+        loop {
+            let (id, _) = self.key_id(&mut connection).await?;
+            match self.grant_on(&mut connection, account).await {
+                // Sealed anew since the row was read.
+                Err(StoreError::Broken(_)) if self.key_id(&mut connection).await?.0 != id => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn grant_on(
+        &self,
+        connection: &mut SqliteConnection,
+        account: &AccountName,
+    ) -> Result<Option<StoredGrant>, StoreError> {
+        let Some(row) = self.row(connection, account).await? else { return Ok(None) };
         self.check_origins(account, &row)?;
-        let refresh_token = self.opened(&mut connection, &row, account, "secret").await?;
+        let refresh_token = self.opened(connection, &row, account, "secret").await?;
         let Some(refresh_token) = refresh_token else { return Ok(None) };
-        let access_token = self.token(&mut connection, &row, account).await?;
+        let access_token = self.token(connection, &row, account).await?;
         Ok(Some(StoredGrant {
             version: row.get::<i64, _>("version").cast_unsigned(),
             refresh_token,
@@ -183,7 +198,7 @@ impl Locked {
         access_token: &StoredToken,
     ) -> Result<u64, StoreError> {
         let (store, account) = (&self.store, &self.account);
-        let mut transaction = store.begin().await?;
+        let mut transaction = store.begin_sealing().await?;
         let secret = store.sealed(&mut transaction, account, "secret", refresh_token).await?;
         let StoredToken { token, issued, expires, hub_id } = access_token;
         let token = store.sealed(&mut transaction, account, "access_token", token).await?;

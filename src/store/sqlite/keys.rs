@@ -14,7 +14,7 @@ impl KeyStore for SqliteStore {
         Box::pin(async move {
             let all = sqlx::query("SELECT * FROM client_keys ORDER BY name");
             let rows = all.fetch_all(&self.0.pool).await.map_err(|e| self.0.unusable(&e))?;
-            let damaged = || super::file::damaged(&self.0.path, "a client key makes no sense");
+            let damaged = || super::soundness::damaged(&self.0.path, "a client key makes no sense");
             rows.iter().map(|row| key(row).ok_or_else(damaged)).collect()
         })
     }

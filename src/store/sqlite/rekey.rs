@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use super::{Inner, SqliteStore, in_background};
 use crate::store::StoreError;
 use crate::store::key::Keys;
+use crate::store::lock::FileLock;
 use crate::store::seal;
 use crate::types::account::AccountName;
 
@@ -21,6 +22,13 @@ impl SqliteStore {
     /// anywhere: the store opens, and a further call ends it. False where nothing is sealed yet.
     pub async fn rekey(&self) -> Result<bool, StoreError> {
         let inner = &self.0;
+        // One that begins while another is under way would put its keys in the place of that one's.
+        let _changing = FileLock::of_store(&inner.path).await.map_err(|error| {
+            StoreError::Unavailable(format!(
+                "no lock can be had on {}: {error}",
+                inner.path.display()
+            ))
+        })?;
         let mut connection = inner.connection().await?;
         let (id, _) = inner.key_id(&mut connection).await?;
         let Some(id) = id else { return Ok(false) };
@@ -72,7 +80,7 @@ impl Inner {
         row: &SqliteRow,
     ) -> Result<(), StoreError> {
         let name: &str = row.get("name");
-        let damaged = || super::file::damaged(&self.path, "a secret in it does not open");
+        let damaged = || super::soundness::damaged(&self.path, "a secret in it does not open");
         let account: AccountName = name.parse().map_err(|_| damaged())?;
         for column in SEALED {
             let Some(sealed) = row.get::<Option<Vec<u8>>, _>(column) else { continue };

@@ -1,12 +1,13 @@
 //! Files that are not as they were: a clear error, and nothing of them is changed.
 
 use std::fs;
+use std::path::Path;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Place, account, secret};
-use crate::store::{AccountStore, GrantStore, StoreError};
+use super::{Place, account, login, secret};
+use crate::store::{AccountStore, GrantStore, StoreError, StoredKind};
 
 fn broken(outcome: Result<impl Sized, StoreError>, expected: &str) {
     match outcome {
@@ -29,6 +30,54 @@ async fn a_store_that_was_cut_off_anywhere_is_refused_and_left_as_it_is() {
     }
     fs::write(whole.store(), &bytes).unwrap();
     assert_eq!(whole.open().await.unwrap().accounts().await.unwrap().len(), 3);
+}
+
+/// After a kill the newest pages are in the log alone. What is in neither file is missed, and then
+/// neither is changed: not even by what is in the log being moved over.
+#[tokio::test]
+async fn a_store_that_was_cut_off_beside_its_log_is_refused_or_whole_and_never_changed_by_a_refusal()
+ {
+    let place = Place::filled().await;
+    let store = place.open().await.unwrap();
+    // Long enough for pages of its own, the last of which SQLite takes for whole when it is missing.
+    let long = login(StoredKind::AccessToken, &"long".repeat(10_000));
+    store.replace(&account("long"), &long).await.unwrap();
+    store.0.pool.close().await;
+    let store = place.open().await.unwrap();
+    store.seed(&account("late"), &secret("in the log")).await.unwrap();
+    let log_of = |path: &Path| path.with_file_name("store.sqlite-wal");
+    let (whole, log) =
+        (fs::read(place.store()).unwrap(), fs::read(log_of(&place.store())).unwrap());
+    assert!(!log.is_empty());
+    let (mut refused, mut opened) = (0, 0);
+    for size in (0..=whole.len()).step_by(512) {
+        let copy = Place::new();
+        for path in [copy.store(), copy.key()] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(copy.store(), &whole[..size]).unwrap();
+        fs::write(log_of(&copy.store()), &log).unwrap();
+        fs::copy(place.key(), copy.key()).unwrap();
+        set_private(&copy);
+        match copy.open().await {
+            Err(StoreError::Broken(what)) => {
+                assert!(what.contains("is damaged"), "{what}");
+                refused += 1;
+            }
+            Err(error) => panic!("{size}: {error:?}"),
+            Ok(store) => {
+                for name in ["acme", "shop", "cli", "long", "late"] {
+                    let secrets = store.secrets(&account(name)).await.unwrap().unwrap();
+                    assert!(secrets.secret.is_some(), "{size}: {name}");
+                }
+                opened += 1;
+                continue;
+            }
+        }
+        assert!(fs::read(copy.store()).unwrap() == whole[..size], "{size}");
+        assert!(fs::read(log_of(&copy.store())).unwrap() == log, "{size}");
+    }
+    assert!(opened >= 1 && refused > 50, "{opened} opened, {refused} refused");
 }
 
 #[tokio::test]
@@ -123,7 +172,15 @@ async fn what_others_could_write_or_read_is_refused_with_the_mend() {
     let place = Place::filled().await;
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = place.store().parent().unwrap().to_owned();
-    let expected = [(&folder, 0o700), (&place.store(), 0o600), (&place.key(), 0o600)];
+    let (locks, lock) = (folder.join("locks"), folder.join("locks/acme.lock"));
+    let expected = [
+        (&folder, 0o700),
+        (&place.store(), 0o600),
+        (&place.key(), 0o600),
+        (&locks, 0o700),
+        (&lock, 0o600),
+        (&folder.join("store.sqlite.lock"), 0o600),
+    ];
     for (path, made_with) in expected {
         assert_eq!(mode(path), made_with, "{}", path.display());
     }

@@ -87,3 +87,35 @@ async fn a_place_that_cannot_be_written_names_both_keys_meanwhile() {
     let with_old = open(old.expose().to_owned()).await;
     assert!(with_old.look(&account("acme")).await.is_err());
 }
+
+#[tokio::test]
+async fn who_reads_while_keys_change_notices_nothing() {
+    let place = Place::filled().await;
+    let (store, running) = (place.open().await.unwrap(), place.open().await.unwrap());
+    let done = std::cell::Cell::new(false);
+    let rekey = async {
+        for _ in 0..60 {
+            assert!(store.rekey().await.unwrap());
+        }
+        done.set(true);
+    };
+    let read = async {
+        while !done.get() {
+            let secrets = running.secrets(&account("acme")).await.unwrap().unwrap();
+            assert_eq!(secrets.secret.unwrap().expose(), "acme-credential");
+            assert!(running.look(&account("acme")).await.unwrap().is_some());
+        }
+    };
+    tokio::join!(rekey, read);
+}
+
+#[tokio::test]
+async fn two_who_change_the_key_at_once_do_so_one_after_the_other() {
+    let place = Place::filled().await;
+    let (one, another) = (place.open().await.unwrap(), place.open().await.unwrap());
+    for _ in 0..20 {
+        let (first, second) = tokio::join!(one.rekey(), another.rekey());
+        assert!(first.unwrap() && second.unwrap());
+        still_opens(&place).await;
+    }
+}

@@ -1,7 +1,10 @@
 //! What can be read in the files by whoever gets hold of them.
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
 use super::{Place, account, bytes_below, fill, holds, secret, token};
-use crate::store::{AccountStore, GrantStore};
+use crate::store::{AccountStore, GrantStore, StoreError};
 use crate::types::clock::WallTime;
 
 #[tokio::test]
@@ -56,4 +59,21 @@ async fn what_was_wiped_is_not_left_behind_even_encrypted() {
     store.remove(&account("shop")).await.unwrap();
     let bytes = bytes_below(&folder);
     assert!(!holds(&bytes, &acme) && !holds(&bytes, &shop));
+}
+
+#[tokio::test]
+async fn what_another_process_keeps_in_the_log_is_told_and_wiped_by_a_further_call() {
+    let place = Place::filled().await;
+    let store = place.open().await.unwrap();
+    let mut reader = SqliteConnectOptions::new().filename(place.store()).connect().await.unwrap();
+    store.seed(&account("acme"), &secret("the seed")).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT * FROM accounts").execute(&mut reader).await.unwrap();
+    let told = store.log_out(&account("acme")).await.unwrap_err();
+    assert!(matches!(&told, StoreError::Unavailable(what) if what.contains("run this again")));
+    assert!(store.look(&account("acme")).await.unwrap().is_none(), "it is logged out all the same");
+    let log = place.store().with_file_name("store.sqlite-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    reader.close().await.unwrap();
+    assert!(!store.log_out(&account("acme")).await.unwrap());
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
 }

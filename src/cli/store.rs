@@ -13,8 +13,6 @@ use crate::upstream::tls::TlsConfigs;
 
 /// The name of the store in the state folder.
 const FILE_NAME: &str = "store.sqlite";
-/// The name of its key in the configuration folder.
-const KEY_FILE_NAME: &str = "store.key";
 
 /// The configuration of a command, and where it comes from.
 pub struct Context {
@@ -67,7 +65,8 @@ pub async fn open(
     let path = path(config, folders)?;
     let place = KeyPlace {
         configured: config.store.key.clone(),
-        file: folders.config.as_ref().map(|folder| folder.join(KEY_FILE_NAME)),
+        folder: folders.config.clone(),
+        store: String::new(),
         env: Arc::clone(env),
     };
     SqliteStore::open(&path, place, origins(config)?).await.map_err(Failure::failed)

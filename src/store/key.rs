@@ -19,10 +19,14 @@ use crate::types::secret::Secret;
 /// Where the key of a store is.
 #[derive(Clone)]
 pub struct KeyPlace {
-    /// As configured; `None` for the keyring, else [`KeyPlace::file`].
+    /// As configured; `None` for the keyring, else a file in [`KeyPlace::folder`].
     pub configured: Option<SecretRef>,
-    /// The file of the default; never beside the store. `None` where there is no configuration folder.
-    pub file: Option<PathBuf>,
+    /// Where the file of the default is; never beside the store. `None` where there is no configuration
+    /// folder.
+    pub folder: Option<PathBuf>,
+    /// Part of the default's names, so that each store has a key of its own: a change of one store's
+    /// key must not lock another.
+    pub store: String,
     pub env: Arc<Environment>,
 }
 
@@ -112,7 +116,7 @@ impl KeyPlace {
         let file = self.default_place(DefaultPlace::File);
         let of_default = |keys, default| Keys { default: Some(default), ..keys };
         if !matches!(&file, Ok(SecretRef::File(path)) if path.exists()) {
-            match self.found_or_made(&SecretRef::Keyring(STORE_KEY.to_owned())) {
+            match self.found_or_made(&self.default_place(DefaultPlace::Keyring)?) {
                 Ok(keys) => return Ok(of_default(keys, DefaultPlace::Keyring)),
                 Err(why) => tracing::info!("the store key is kept in a file: {why}"),
             }
@@ -121,9 +125,13 @@ impl KeyPlace {
     }
 
     fn default_place(&self, place: DefaultPlace) -> Result<SecretRef, StoreError> {
-        match (place, &self.file) {
-            (DefaultPlace::Keyring, _) => Ok(SecretRef::Keyring(STORE_KEY.to_owned())),
-            (DefaultPlace::File, Some(file)) => Ok(SecretRef::File(file.clone())),
+        match (place, &self.folder) {
+            (DefaultPlace::Keyring, _) => {
+                Ok(SecretRef::Keyring(format!("{STORE_KEY}-{}", self.store)))
+            }
+            (DefaultPlace::File, Some(folder)) => {
+                Ok(SecretRef::File(folder.join(format!("store-{}.key", self.store))))
+            }
             (DefaultPlace::File, None) => Err(StoreError::Broken(
                 "there is no configuration folder for the store key: set store.key".to_owned(),
             )),

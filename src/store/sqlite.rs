@@ -31,6 +31,8 @@ use crate::types::account::AccountName;
 use crate::types::clock::WallTime;
 use crate::types::secret::Secret;
 
+/// Bytes of a store's id that name the default places of its key.
+const NAME_LENGTH: usize = 4;
 /// How long a write waits for that of another process.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -87,7 +89,9 @@ impl SqliteStore {
         let row = sqlx::query("SELECT id, salt FROM store").fetch_one(&pool).await;
         let row = row.map_err(unusable)?;
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let (id, salt) = (row.get("id"), row.get("salt"));
+        let (id, salt): (Vec<u8>, _) = (row.get("id"), row.get("salt"));
+        let name = id.iter().take(NAME_LENGTH).map(|byte| format!("{byte:02x}")).collect();
+        let place = KeyPlace { store: name, ..place };
         let (path, keys) = (path.to_owned(), Mutex::default());
         Ok(Arc::new(Self(Arc::new(Inner { path, folder, pool, origins, id, salt, place, keys }))))
     }

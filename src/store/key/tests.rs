@@ -9,7 +9,8 @@ use crate::store::StoreError;
 
 fn place(folder: &Path) -> KeyPlace {
     let env = Arc::new(Environment::from_iter::<[(&str, &str); 0]>([]));
-    KeyPlace { configured: None, file: Some(folder.join("config/store.key")), env }
+    let folder = Some(folder.join("config"));
+    KeyPlace { configured: None, folder, store: "1a2b".to_owned(), env }
 }
 
 /// The machine that runs this may have a keyring: it is not asked, since there is a file.
@@ -18,7 +19,7 @@ fn a_key_file_that_is_there_is_used_and_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let place = place(folder.path());
     let (_, text) = crate::store::seal::Key::generate().unwrap();
-    let file = place.file.clone().unwrap();
+    let file = folder.path().join("config/store-1a2b.key");
     super::write_file(&file, &text).unwrap();
     let keys = place.read_or_make().unwrap();
     assert_eq!(keys.default, Some(DefaultPlace::File));
@@ -36,7 +37,7 @@ fn a_key_file_of_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = place(folder.path());
     let (_, text) = crate::store::seal::Key::generate().unwrap();
-    let file = place.file.clone().unwrap();
+    let file = folder.path().join("config/store-1a2b.key");
     super::write_file(&file, &text).unwrap();
     if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
         assert!(std::env::var_os("CI").is_none(), "cannot give a file away");
@@ -55,4 +56,16 @@ fn a_name_of_a_place_is_known_again() {
         assert_eq!(DefaultPlace::named(place.name()), Some(place));
     }
     assert_eq!(DefaultPlace::named("elsewhere"), None);
+}
+
+/// A change of one store's key would lock another that shares it.
+#[test]
+fn each_store_has_default_places_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = place(folder.path());
+    let another = KeyPlace { store: "3c4d".to_owned(), ..place(folder.path()) };
+    for default in [DefaultPlace::Keyring, DefaultPlace::File] {
+        let places = [&one, &another].map(|place| place.default_place(default).unwrap());
+        assert_ne!(places[0], places[1]);
+    }
 }

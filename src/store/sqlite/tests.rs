@@ -46,7 +46,8 @@ impl Place {
 
     fn key_place(&self) -> KeyPlace {
         let env = Arc::new(Environment::from_iter::<[(&str, &str); 0]>([]));
-        KeyPlace { configured: Some(SecretRef::File(self.key())), file: None, env }
+        let configured = Some(SecretRef::File(self.key()));
+        KeyPlace { configured, folder: None, store: String::new(), env }
     }
 
     /// A store with an account of each kind, closed again.

@@ -72,7 +72,7 @@ async fn a_place_that_cannot_be_written_names_both_keys_meanwhile() {
     let open = async |value: String| {
         let env = Arc::new(Environment::from_iter([("STORE_KEY", value)]));
         let configured = Some(SecretRef::Env("STORE_KEY".to_owned()));
-        let key = KeyPlace { configured, file: None, env };
+        let key = KeyPlace { configured, folder: None, store: String::new(), env };
         SqliteStore::open(&place.store(), key, super::origins("https://api.example")).await.unwrap()
     };
     let store = open(old.expose().to_owned()).await;

@@ -1,9 +1,10 @@
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -17,6 +18,10 @@ struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
     fn begin() -> (Self, DefaultGuard) {
+        // As long as there is one subscriber alone, a thread without any decides for all whether a line
+        // that it is the first to reach is ever logged.
+        static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let captured = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)

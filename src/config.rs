@@ -34,7 +34,7 @@ use crate::types::policy::Policy;
 use layers::{Layer, Value};
 
 pub use duration::parse_flag as parse_duration;
-pub use env::Environment;
+pub use env::{Environment, SECRET_VARIABLES};
 pub use error::{ConfigError, Place};
 pub use listen::Listen;
 pub use paths::Folders;

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::{Failure, app, print, terminal};
 use crate::accounts::login::callback::{Callback, parse_pasted};
 use crate::accounts::login::listener::{Arrived, CallbackListener};
 use crate::accounts::login::{Begun, Brought, Endpoints, Wish, objection};
-use crate::config::{AccountConfig, Consent, CredentialConfig, parse_duration};
+use crate::config::{AccountConfig, Consent, CredentialConfig, SECRET_VARIABLES, parse_duration};
 use crate::oauth::{App, IntrospectionEndpoint, TokenEndpoint};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, GrantStore, NewAccount};
@@ -348,11 +349,22 @@ fn describe_pasted(stray: crate::accounts::login::callback::Stray) -> String {
     }
 }
 
-/// Failure is only a word: the URL has been printed.
+/// Opens the user's browser, which gets no secret to inherit. Failure is only a word: the URL has been
+/// printed.
 fn open_browser(url: &str) {
     let has_display = !cfg!(all(unix, not(target_os = "macos")))
         || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
-    if has_display && let Err(error) = open::that_detached(url) {
-        print::note(format!("No browser could be opened: {error}."));
+    if !has_display {
+        return;
+    }
+    let opened = open::commands(url).into_iter().any(|mut command| {
+        for secret in SECRET_VARIABLES {
+            command.env_remove(secret);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().is_ok()
+    });
+    if !opened {
+        print::note("No browser could be opened.");
     }
 }

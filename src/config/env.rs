@@ -22,6 +22,9 @@ const CLIENT_SECRET: &str = "HUBSPOT_CLIENT_SECRET";
 const REFRESH_TOKEN: &str = "HUBSPOT_REFRESH_TOKEN";
 const PERSONAL_ACCESS_KEY: &str = "HUBSPOT_PERSONAL_ACCESS_KEY";
 const OAUTH: [&str; 3] = [CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN];
+/// HubSpot's own variables that hold a secret: for no other program to inherit.
+pub const SECRET_VARIABLES: [&str; 4] =
+    [ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, PERSONAL_ACCESS_KEY];
 
 /// The environment variables, of the process or as a test has them.
 pub struct Environment(Variables);

@@ -373,3 +373,16 @@ fn stored_accounts_stand_beside_those_of_a_file_and_not_beside_one_of_the_enviro
         CredentialConfig::Stored
     ));
 }
+
+#[test]
+fn other_machines_and_any_name_are_let_in_where_client_keys_are_required() {
+    let file = format!(
+        "[server]\nclient_keys = \"required\"\nexpose = true\nlisten = [\"0.0.0.0:8787\"]\n\
+         allowed_hosts = [\"proxy.example:8787\", \"192.168.0.1\"]\n{ACCOUNT}"
+    );
+    let config = Start::with_file(&file).config();
+    assert!(config.server.keys_required);
+    assert_eq!(config.server.listen, [Listen::Address("0.0.0.0:8787".parse().unwrap())]);
+    let hosts: Vec<String> = config.server.allowed_hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["proxy.example:8787", "192.168.0.1"]);
+}

@@ -127,6 +127,15 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ("[store]\nurl = \"sqlite:\"", "must be `sqlite:` and the path of the store"),
         ("[store]\nkey = { keyring = false }", "`store.key` must name its place in one of"),
         ("[store]\nkey = \"c2VjcmV0\"", "`store.key` is a secret, and a secret is never written"),
+        ("[server]\nclient_keys = \"always\"", "must be `optional` or `required`"),
+        (
+            "[server]\nexpose = true",
+            "line 2: `server.expose` lets other machines in, and whoever reaches the proxy acts with",
+        ),
+        (
+            "[server]\nclient_keys = \"required\"\nlisten = [\"0.0.0.0:1\"]",
+            "is not a loopback address",
+        ),
         ("x = ", "line 1: this is not TOML: "),
         ("\n\n[server\n", "line 3: this is not TOML: "),
         ("[log]\nrequests = true\nrequests = true", "line 3: this is not TOML: duplicate key"),

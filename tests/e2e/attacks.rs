@@ -3,6 +3,7 @@
 //! Rows stand in the files below, by kind. Each is a connection of its own; behind each request
 //! stands a second one, which must be answered as a request or not at all.
 
+mod client_keys;
 mod confusion;
 mod credential_paths;
 mod cross_site;
@@ -212,6 +213,7 @@ fn attack(proxy: &Proxy, upstream: &Upstream, row: &Row) -> Vec<String> {
 
 /// Runs a table and says everything that is wrong with it at once.
 fn run(setup: impl FnOnce(Setup) -> Setup, rows: &[Row]) {
+    eprintln!("{} attacks", rows.len());
     let upstream = Upstream::answering(OK);
     let proxy = setup(start(&upstream)).start();
     let mut all = Vec::new();

@@ -76,6 +76,9 @@ pub fn refusal(failure: SendFailure, safe: bool, limit: Option<u64>) -> Refusal 
         SendFailure::RequestBody(BodyFailure::Client) => {
             Refusal::BadRequest("its body broke off or is malformed")
         }
+        SendFailure::RequestBody(BodyFailure::Stalled) => {
+            Refusal::BadRequest("no more of its body has come within upstream.response_timeout")
+        }
         SendFailure::RequestBody(BodyFailure::Abandoned) => Refusal::Internal,
     }
 }

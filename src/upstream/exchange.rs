@@ -19,7 +19,7 @@ use super::answer::AnswerBody;
 use super::h1::H1Lease;
 use super::h2::{H2Lease, H2Pending};
 use super::load::InFlight;
-use super::replay::BodyProgress;
+use super::replay::{BodyFailure, BodyProgress};
 use super::{SendFailure, Unsent};
 use crate::deadline::Deadline;
 
@@ -130,6 +130,11 @@ impl<F: Http1Exchange> Future for Exchange<F> {
             }
             ready!(rest.as_mut().poll(cx));
         }
-        Poll::Ready(Err((Unsent::Failed(SendFailure::TimedOut { sent: true }), None)))
+        // The upstream cannot answer what it has not been told.
+        let failure = match this.progress.is_starved() {
+            true => SendFailure::RequestBody(BodyFailure::Stalled),
+            false => SendFailure::TimedOut { sent: true },
+        };
+        Poll::Ready(Err((Unsent::Failed(failure), None)))
     }
 }

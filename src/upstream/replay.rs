@@ -36,6 +36,9 @@ pub enum BodyFailure {
     /// The client closed, or its framing is wrong.
     #[error("the request body broke off or is malformed")]
     Client,
+    /// The client sends no more of it.
+    #[error("the request body stopped coming")]
+    Stalled,
     /// More than [`BodyLimits::accept`].
     #[error("the request body is larger than the limit")]
     TooLarge,
@@ -121,6 +124,11 @@ where
     /// When the last part was read from the client, if one was.
     pub fn moved(&self) -> Option<Instant> {
         self.0.as_ref().and_then(|source| source.borrow().moved())
+    }
+
+    /// Whether the connection is waiting for the client to send more.
+    pub fn is_starved(&self) -> bool {
+        self.0.as_ref().is_some_and(|source| source.borrow().is_starved())
     }
 
     /// Whether the whole body, trailers included, has been handed to the connection.

@@ -296,3 +296,26 @@ fn a_client_that_goes_away_takes_its_request_with_it() {
     assert!(half.is_none_or(|half| !half.whole), "half a body must not look whole");
     until("all is closed", || proxy.open_files() <= base);
 }
+
+#[test]
+fn a_client_that_stops_sending_is_told_so_and_one_that_is_slow_is_served() {
+    let upstream = Upstream::answering(OK);
+    let proxy = Setup::in_front_of(&upstream.url())
+        .env("HUBSPOT_PROXY_UPSTREAM__RESPONSE_TIMEOUT", "400ms")
+        .start();
+    let head = "POST /a HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\n";
+    let mut stalled = Client::connect(proxy.port);
+    let answer = stalled.send(head).send("abc").answer_to("POST");
+    assert_eq!((answer.status(), answer.refusal()), (400, Some("bad-request")));
+    assert!(answer.text().contains("no more of its body has come"), "{}", answer.text());
+    assert_eq!(answer.header("connection"), Some("close"));
+    let mut slow = Client::connect(proxy.port);
+    slow.send(head);
+    for _ in 0..10 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        slow.send("x");
+    }
+    assert_eq!(slow.answer_to("POST").status(), 200);
+    let whole = upstream.requests().into_iter().filter(|request| request.whole);
+    assert_eq!(whole.count(), 1);
+}

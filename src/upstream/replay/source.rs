@@ -36,6 +36,8 @@ pub(super) struct Source<B> {
     trailers: Option<HeaderMap>,
     passed: u64,
     moved: Option<Instant>,
+    /// The connection wants more than the client has sent.
+    starved: bool,
     ended: bool,
     /// The present attempt has taken everything.
     complete: bool,
@@ -61,6 +63,7 @@ where
             trailers: None,
             passed: 0,
             moved: None,
+            starved: false,
             ended: false,
             complete: false,
             failure: None,
@@ -76,6 +79,10 @@ where
 
     pub(super) fn moved(&self) -> Option<Instant> {
         self.moved
+    }
+
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     pub(super) fn failure(&self) -> Option<BodyFailure> {
@@ -171,7 +178,9 @@ where
             self.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.starved = polled.is_pending();
+        let Poll::Ready(frame) = polled else {
             // For an attempt that waits here when it loses the body.
             self.waiting = Some(cx.waker().clone());
             return Poll::Pending;

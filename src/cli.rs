@@ -17,13 +17,12 @@ mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::parse_duration;
-use crate::sandbox::Rotation;
-use crate::telemetry::LogFormat;
+use sandbox::SandboxArgs;
+use serve::flags::ServeArgs;
+
 pub use exit::{Exit, Failure};
 
 const AFTER_HELP: &str = "\
@@ -35,43 +34,6 @@ Examples:
   hubspot-proxy sandbox --token-ttl 30s        a HubSpot emulator alone
 
 Not affiliated with HubSpot.";
-
-const SERVE_HELP: &str = "\
-Examples:
-  hubspot-proxy serve --listen localhost:9000
-  hubspot-proxy serve --sandbox --log-requests
-  curl 'http://localhost:8787/crm/v3/objects/contacts?limit=1'";
-
-const LOGIN_HELP: &str = "\
-Examples:
-  hubspot-proxy login
-  hubspot-proxy login acme --scope oauth --scope crm.objects.contacts.read
-  hubspot-proxy login acme --paste                            on a machine without a browser
-
-The app needs the redirect URL http://localhost:3000/oauth-callback, or that of oauth.redirect_uri.";
-
-const LOGOUT_HELP: &str = "\
-Examples:
-  hubspot-proxy logout acme
-  hubspot-proxy logout acme --keep-remote";
-
-const ACCOUNTS_HELP: &str = "\
-Examples:
-  hubspot-proxy accounts
-  hubspot-proxy accounts import shop < token.txt
-  hubspot-proxy accounts remove shop";
-
-const KEYS_HELP: &str = "\
-Examples:
-  hubspot-proxy keys create --name ci --account acme --policy read-only
-  hubspot-proxy keys list
-  hubspot-proxy keys revoke ci";
-
-const SANDBOX_HELP: &str = "\
-Examples:
-  hubspot-proxy sandbox
-  HUBSPOT_ACCESS_TOKEN=sandbox-access-token HUBSPOT_PROXY_UPSTREAM__URL=http://localhost:8788 hubspot-proxy
-  curl http://localhost:8788/sandbox/requests";
 
 /// A reverse proxy on localhost that holds the HubSpot credential so that nothing else has to
 #[derive(Debug, Parser)]
@@ -91,77 +53,26 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy (the default command)
-    #[command(after_help = SERVE_HELP)]
+    #[command(after_help = serve::HELP)]
     Serve(ServeArgs),
     /// Log in to HubSpot: its tokens are kept, encrypted
-    #[command(after_help = LOGIN_HELP)]
+    #[command(after_help = login::HELP)]
     Login(login::LoginArgs),
     /// Log out: revoke the refresh token and wipe it
-    #[command(after_help = LOGOUT_HELP)]
+    #[command(after_help = logout::HELP)]
     Logout(logout::LogoutArgs),
     /// The accounts: list, show, import, remove, rekey
-    #[command(after_help = ACCOUNTS_HELP)]
+    #[command(after_help = accounts::HELP)]
     Accounts {
         #[command(subcommand)]
         command: Option<accounts::AccountsCommand>,
     },
     /// Client keys: create, list, revoke
-    #[command(subcommand, after_help = KEYS_HELP)]
+    #[command(subcommand, after_help = keys::HELP)]
     Keys(keys::KeysCommand),
     /// Run the HubSpot emulator alone
-    #[command(after_help = SANDBOX_HELP)]
+    #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
-}
-
-/// Flags of `serve`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
-struct ServeArgs {
-    /// Address to listen on, such as localhost:8787 or unix:proxy.sock; may be given several times
-    #[arg(long, value_name = "ADDR")]
-    listen: Vec<String>,
-
-    /// Account of requests that name none
-    #[arg(long, value_name = "NAME")]
-    account: Option<String>,
-
-    /// Use the built-in HubSpot emulator as the upstream: needs no HubSpot account
-    #[arg(long)]
-    sandbox: bool,
-
-    /// How log lines are written [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<FormatArg>,
-
-    /// Log one line for each request
-    #[arg(long)]
-    log_requests: bool,
-}
-
-/// Values of `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
-    Text,
-    Json,
-}
-
-/// Flags of `sandbox`.
-#[derive(Debug, Args)]
-struct SandboxArgs {
-    /// Address to listen on; loopback only
-    #[arg(long, value_name = "ADDR", default_value = "localhost:8788")]
-    listen: String,
-
-    /// How long an issued access token lives
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_duration)]
-    token_ttl: Duration,
-
-    /// What a refresh does to the refresh token: fixed, grace or strict
-    #[arg(long, value_name = "MODE", default_value = "fixed")]
-    rotation: Rotation,
-
-    /// Seed of the objects that are there at the start
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
 }
 
 /// Runs the command that the process was started with.
@@ -169,8 +80,9 @@ pub fn run() -> ExitCode {
     hygiene::protect_memory();
     hygiene::protect_files();
     // Usage errors, help and version end here, with status 2 or 0.
-    let cli = Cli::parse();
-    match dispatch(cli) {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match dispatch(matches.subcommand_name().unwrap_or("serve"), cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             print::error(&failure);
@@ -179,65 +91,29 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
-        None => serve::run(cli.config.as_deref(), &cli.serve),
-        Some(Command::Serve(flags)) => serve::run(cli.config.as_deref(), &merged(cli.serve, flags)),
-        Some(Command::Login(args)) => {
-            refuse_serve_flags("login", &cli.serve)?;
-            login::run(cli.config.as_deref(), &args)
-        }
-        Some(Command::Logout(args)) => {
-            refuse_serve_flags("logout", &cli.serve)?;
-            logout::run(cli.config.as_deref(), &args)
-        }
-        Some(Command::Accounts { command }) => {
-            refuse_serve_flags("accounts", &cli.serve)?;
-            accounts::run(cli.config.as_deref(), command)
-        }
-        Some(Command::Keys(command)) => {
-            refuse_serve_flags("keys", &cli.serve)?;
-            keys::run(cli.config.as_deref(), &command)
-        }
-        Some(Command::Sandbox(flags)) => {
-            refuse_serve_flags("sandbox", &cli.serve)?;
-            if cli.config.is_some() {
-                return Err(Failure::usage(
-                    "`sandbox` has no configuration file: leave out --config",
-                ));
-            }
-            sandbox::run(&flags)
-        }
+fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
+    let config = cli.config.as_deref();
+    let command = match cli.command {
+        None => return serve::run(config, &cli.serve),
+        Some(Command::Serve(flags)) => return serve::run(config, &cli.serve.merged(flags)),
+        Some(command) => command,
+    };
+    // They may stand before any command, and mean nothing to others.
+    if cli.serve != ServeArgs::default() {
+        return Err(Failure::usage(format!(
+            "`{name}` takes none of the flags of `serve`: see `hubspot-proxy {name} --help`"
+        )));
     }
-}
-
-/// The flags of `serve` may stand before any command, and mean nothing to others.
-fn refuse_serve_flags(command: &str, flags: &ServeArgs) -> Result<(), Failure> {
-    match *flags == ServeArgs::default() {
-        true => Ok(()),
-        false => Err(Failure::usage(format!(
-            "`{command}` takes none of the flags of `serve`: see `hubspot-proxy {command} --help`"
-        ))),
-    }
-}
-
-/// Flags may stand before and after the word `serve`.
-fn merged(before: ServeArgs, after: ServeArgs) -> ServeArgs {
-    ServeArgs {
-        listen: [before.listen, after.listen].concat(),
-        account: after.account.or(before.account),
-        sandbox: before.sandbox || after.sandbox,
-        log_format: after.log_format.or(before.log_format),
-        log_requests: before.log_requests || after.log_requests,
-    }
-}
-
-impl From<FormatArg> for LogFormat {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Text => Self::Text,
-            FormatArg::Json => Self::Json,
+    match command {
+        Command::Serve(flags) => serve::run(config, &flags),
+        Command::Login(args) => login::run(config, &args),
+        Command::Logout(args) => logout::run(config, &args),
+        Command::Accounts { command } => accounts::run(config, command),
+        Command::Keys(command) => keys::run(config, &command),
+        Command::Sandbox(_) if config.is_some() => {
+            Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }
+        Command::Sandbox(flags) => sandbox::run(&flags),
     }
 }
 
@@ -245,7 +121,7 @@ impl From<FormatArg> for LogFormat {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, Command, merged};
+    use super::{Cli, Command};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -261,7 +137,7 @@ mod tests {
         let both = Cli::parse_from(line);
         assert_eq!(both.config.as_deref(), Some(std::path::Path::new("x")));
         let Some(Command::Serve(flags)) = both.command else { panic!("not serve") };
-        let flags = merged(both.serve, flags);
+        let flags = both.serve.merged(flags);
         assert!(flags.sandbox);
         assert_eq!(flags.listen, ["localhost:1"]);
     }

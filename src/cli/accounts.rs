@@ -14,6 +14,13 @@ use crate::store::AccountStore;
 use crate::types::account::AccountName;
 use crate::upstream::tls::install_crypto_provider;
 
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy accounts
+  hubspot-proxy accounts import shop < token.txt
+  hubspot-proxy accounts remove shop";
+
 /// What `accounts` does.
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountsCommand {

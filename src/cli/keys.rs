@@ -16,6 +16,13 @@ use crate::types::client_key::{KeyHash, KeyName, generate};
 use crate::types::clock::{Clock, SystemClock, WallTime};
 use crate::types::policy::Mode;
 
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy keys create --name ci --account acme --policy read-only
+  hubspot-proxy keys list
+  hubspot-proxy keys revoke ci";
+
 const CREATE_HELP: &str = "\
 Examples:
   hubspot-proxy keys create --name ci --account acme --policy read-only --expires 90d

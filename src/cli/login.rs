@@ -24,6 +24,15 @@ use crate::types::clock::SystemClock;
 use crate::types::secret::Secret;
 use crate::upstream::tls::install_crypto_provider;
 
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy login
+  hubspot-proxy login acme --scope oauth --scope crm.objects.contacts.read
+  hubspot-proxy login acme --paste                            on a machine without a browser
+
+The app needs the redirect URL http://localhost:3000/oauth-callback, or that of oauth.redirect_uri.";
+
 /// Flags of `login`.
 #[derive(Debug, Args)]
 pub(super) struct LoginArgs {

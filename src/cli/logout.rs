@@ -15,6 +15,12 @@ use crate::types::account::AccountName;
 use crate::types::secret::Secret;
 use crate::upstream::tls::install_crypto_provider;
 
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy logout acme
+  hubspot-proxy logout acme --keep-remote";
+
 /// Flags of `logout`.
 #[derive(Debug, Args)]
 pub(super) struct LogoutArgs {

@@ -4,18 +4,47 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use clap::Args;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::addresses::shown_addresses;
 use super::shutdown::Signals;
-use super::{Failure, SandboxArgs, print};
-use crate::config::Listen;
-use crate::sandbox::{Options, Sandbox, demo};
+use super::{Failure, print};
+use crate::config::{Listen, parse_duration};
+use crate::sandbox::{Options, Rotation, Sandbox, demo};
 use crate::server::listener::{self, Listener};
 use crate::telemetry::{self, LogFormat};
 use crate::types::clock::SystemClock;
+
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy sandbox
+  HUBSPOT_ACCESS_TOKEN=sandbox-access-token HUBSPOT_PROXY_UPSTREAM__URL=http://localhost:8788 hubspot-proxy
+  curl http://localhost:8788/sandbox/requests";
+
+/// Flags of `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Address to listen on; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "localhost:8788")]
+    listen: String,
+
+    /// How long an issued access token lives
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_duration)]
+    token_ttl: Duration,
+
+    /// What a refresh does to the refresh token: fixed, grace or strict
+    #[arg(long, value_name = "MODE", default_value = "fixed")]
+    rotation: Rotation,
+
+    /// Seed of the objects that are there at the start
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
 
 /// Runs the emulator until a signal.
 pub fn run(flags: &SandboxArgs) -> Result<(), Failure> {

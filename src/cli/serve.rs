@@ -1,5 +1,7 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
+pub mod flags;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use tracing::warn;
 use super::addresses::{curl, shown_addresses};
 use super::sandbox::Beside;
 use super::shutdown::Signals;
-use super::{Failure, ServeArgs, app, print, store};
+use super::{Failure, app, print, store};
 use crate::accounts::follow::follow;
 use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
 use crate::accounts::{Account, Accounts, Kind, Shared};
@@ -33,6 +35,14 @@ use crate::types::clock::{SharedClock, SystemClock};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
+use flags::ServeArgs;
+
+/// What `--help` ends with.
+pub const HELP: &str = "\
+Examples:
+  hubspot-proxy serve --listen localhost:9000
+  hubspot-proxy serve --sandbox --log-requests
+  curl 'http://localhost:8787/crm/v3/objects/contacts?limit=1'";
 
 /// How long the end waits for refreshes under way.
 const LONGEST_REFRESH: Duration = Duration::from_secs(10);

@@ -1,38 +1,96 @@
 //! The proxy's own paths below `/_proxy/`, on every listener and never forwarded.
 //!
-//! It answers from what the process knows already; it asks nobody and changes nothing.
+//! Health and readiness are answered on the spot, from what the core knows. The admin API
+//! (`/_proxy/api/`) is answered on the control plane, and only to who shows the admin key; a GET of it
+//! changes nothing.
 
+pub mod access;
+pub mod api;
+mod explain;
 mod health;
+pub mod status;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
 
-use crate::accounts::Shared;
-use crate::pipeline::LocalPaths;
+use crate::accounts::{Accounts, Shared};
+use crate::pipeline::{LocalAnswer, LocalPaths};
 use crate::types::refusal::Refusal;
+use access::AdminKey;
+use api::Api;
+
+/// A request body of the admin API is no larger, in bytes.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// The admin API as a core hands requests to it.
+#[derive(Clone)]
+pub struct Remote {
+    pub api: Api,
+    pub key: Arc<AdminKey>,
+    /// The control plane, where it is answered.
+    pub runtime: Handle,
+}
 
 /// The router of the local paths.
 pub struct Admin {
     accounts: Shared,
+    remote: Option<Remote>,
 }
 
+type OnTheSpot = fn(&Accounts, bool) -> Response<Bytes>;
+
 impl Admin {
-    /// Answers for these accounts.
-    pub fn new(accounts: Shared) -> Self {
-        Self { accounts }
+    /// Answers for these accounts; without `remote` there is no admin API.
+    pub fn new(accounts: Shared, remote: Option<Remote>) -> Self {
+        Self { accounts, remote }
+    }
+
+    fn admin(&self, head: &Parts, body: Incoming) -> Result<LocalAnswer, Refusal> {
+        let remote = self.remote.clone().ok_or(Refusal::NotFound)?;
+        if !remote.key.is_shown_in(&head.headers) {
+            return Err(Refusal::AdminKeyRequired);
+        }
+        let mut request = Request::builder().method(head.method.clone()).uri(head.uri.clone());
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&head.headers);
+        }
+        Ok(LocalAnswer::Elsewhere(Box::pin(async move {
+            let body = Limited::new(body, LARGEST_BODY).collect().await;
+            let body = body.map_err(|_| Refusal::PayloadTooLarge(LARGEST_BODY as u64))?;
+            let request = request.body(axum::body::Body::from(body.to_bytes()));
+            let request = request.map_err(|_| Refusal::Internal)?;
+            let answering = remote.runtime.spawn(remote.api.answer(request));
+            answering.await.map_err(|_| Refusal::Internal)
+        })))
     }
 }
 
 impl LocalPaths for Admin {
-    fn answer(&self, method: &Method, path: &str, known: bool) -> Result<Response<Bytes>, Refusal> {
-        let answer = match path {
+    fn answer(
+        &self,
+        head: &Parts,
+        path: &str,
+        body: Incoming,
+        known: bool,
+    ) -> Result<LocalAnswer, Refusal> {
+        if path.starts_with(api::PREFIX) {
+            return self.admin(head, body);
+        }
+        let answer: OnTheSpot = match path {
             "/_proxy/health" => health::health,
             "/_proxy/ready" => health::ready,
             _ => return Err(Refusal::NotFound),
         };
-        if !matches!(*method, Method::GET | Method::HEAD) {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
         }
-        Ok(answer(&self.accounts.load(), known))
+        let known = known || self.remote.as_ref().is_some_and(|r| r.key.is_shown_in(&head.headers));
+        Ok(LocalAnswer::Here(answer(&self.accounts.load(), known)))
     }
 }

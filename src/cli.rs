@@ -3,7 +3,9 @@
 mod accounts;
 mod addresses;
 mod app;
+mod control;
 mod exit;
+mod explain;
 mod hygiene;
 mod keys;
 mod login;
@@ -12,6 +14,7 @@ mod print;
 mod sandbox;
 mod serve;
 mod shutdown;
+mod status;
 mod store;
 mod terminal;
 
@@ -70,6 +73,12 @@ enum Command {
     /// Client keys: create, list, revoke
     #[command(subcommand, after_help = keys::HELP)]
     Keys(keys::KeysCommand),
+    /// How the running proxy and its accounts stand
+    #[command(after_help = status::HELP)]
+    Status(status::StatusArgs),
+    /// What the running proxy decided about a request, and why it failed
+    #[command(after_help = explain::HELP)]
+    Explain(explain::ExplainArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -110,6 +119,11 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
         Command::Keys(command) => keys::run(config, &command),
+        Command::Status(_) | Command::Explain(_) if config.is_some() => Err(Failure::usage(
+            format!("`{name}` asks the running proxy, which has read its file: leave out --config"),
+        )),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }

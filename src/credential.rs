@@ -27,6 +27,7 @@ pub use refresh::{Engine, Grant};
 use source::TokenSource;
 
 use crate::types::account::AccountName;
+use crate::types::clock::Moment;
 use crate::types::secret::Secret;
 
 /// A token that was fetched less than this ago is not refreshed because of a 401: the cause is
@@ -62,6 +63,17 @@ pub enum NoReplacement {
 pub struct Replacement {
     /// Whether a refresh was forced for it, or it had been there already.
     pub forced: bool,
+}
+
+/// How a token stands, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenStanding {
+    pub freshness: Freshness,
+    /// Counts the account's tokens; 0 where it had none yet.
+    pub generation: u64,
+    /// Until its life is over, and since it was issued; `None` where that is not known.
+    pub left: Option<Duration>,
+    pub age: Option<Duration>,
 }
 
 /// The credential of one account, shared by all threads.
@@ -201,6 +213,18 @@ impl Credential {
         let usable = current.as_ref().is_some_and(|t| t.freshness(now) != Freshness::Missing);
         let refused = refresher.has_refused(self.generation());
         if usable && !refused { Ok(()) } else { refresher.standing() }
+    }
+
+    /// How the token stands at `now`.
+    pub fn standing(&self, now: Moment) -> TokenStanding {
+        let current = self.current.load();
+        let token = current.as_deref();
+        TokenStanding {
+            freshness: token.map_or(Freshness::Missing, |token| token.freshness(now)),
+            generation: token.map_or(0, |token| token.generation),
+            left: token.and_then(|token| token.left(now)),
+            age: token.filter(|token| token.left(now).is_some()).map(|token| token.age(now)),
+        }
     }
 
     /// Whether tokens come but the store does not take them: then the end of the process, or of the

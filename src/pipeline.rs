@@ -4,6 +4,7 @@
 //! knows no sockets: `server` hands it requests and sends what it returns. The only place that
 //! turns a [`Refusal`] into an answer is here.
 
+mod answer;
 pub mod authorize;
 pub mod exchange;
 mod forward;
@@ -23,23 +24,21 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
 use crate::accounts::{Kind, Shared};
-use crate::types::account::AccountName;
+use crate::telemetry::cores::Observer;
 use crate::types::client_key::ClientKey;
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
-use crate::upstream::answer::AnswerBody;
 use crate::upstream::{Sent, Upstream, is_safe};
+use answer::{Answer, Client};
 use exchange::{Activity, Exchange};
-use forward::peeked::Peeked;
-use forward::unauthorized::{self, Replay};
+use forward::unauthorized;
 use gate::allowed::Allowed;
 use gate::{Entrance, HeadLimits};
 use oauth_shim::Asked;
@@ -74,7 +73,21 @@ pub struct Settings {
 pub trait LocalPaths {
     /// Answers a request for `path`, which is in its decoded form. `known` tells whether the caller
     /// may see more than that the process runs.
-    fn answer(&self, method: &Method, path: &str, known: bool) -> Result<Response<Bytes>, Refusal>;
+    fn answer(
+        &self,
+        head: &Parts,
+        path: &str,
+        body: Incoming,
+        known: bool,
+    ) -> Result<LocalAnswer, Refusal>;
+}
+
+/// An answer to one of the proxy's own paths.
+pub enum LocalAnswer {
+    /// From what this core knows.
+    Here(Response<Bytes>),
+    /// From the control plane.
+    Elsewhere(Pin<Box<dyn Future<Output = Result<Response<axum::body::Body>, Refusal>>>>),
 }
 
 /// The stages of one core.
@@ -84,26 +97,8 @@ pub struct Pipeline {
     accounts: Current,
     clock: SharedClock,
     local: Box<dyn LocalPaths>,
+    observer: Rc<Observer>,
     ids: RequestIds,
-}
-
-/// What the form of the answer depends on.
-struct Client {
-    is_browser: bool,
-    /// The allowed origin of the page behind the request.
-    origin: Option<HeaderValue>,
-    speaks_http2: bool,
-    asks_for_head: bool,
-    /// Its connection is not served, whatever it asks for.
-    is_refused: bool,
-}
-
-/// An answer whose body is not yet tied to its exchange.
-enum Answer {
-    Upstream(Response<AnswerBody>, Option<Replay>),
-    /// A 401 whose beginning has been read.
-    Peeked(Response<Peeked>, Option<Replay>),
-    Own(Response<Bytes>),
 }
 
 impl Pipeline {
@@ -113,11 +108,12 @@ impl Pipeline {
         accounts: &Shared,
         upstream: Rc<Upstream>,
         local: Box<dyn LocalPaths>,
+        observer: Rc<Observer>,
         clock: SharedClock,
     ) -> Rc<Self> {
         let accounts = Current::new(accounts, Arc::clone(&clock));
         let ids = RequestIds::new();
-        Rc::new(Self { settings, upstream, accounts, clock, local, ids })
+        Rc::new(Self { settings, upstream, accounts, clock, local, observer, ids })
     }
 
     /// Serves one request. Never fails: what goes wrong is an answer.
@@ -130,10 +126,9 @@ impl Pipeline {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
         let (head, body) = request.into_parts();
-        let mut exchange = Exchange::begin(self.ids.next(), activity, !body.is_end_stream());
-        if self.settings.log_requests {
-            exchange.keep_record(&head.method, head.uri.path());
-        }
+        let (observer, has_body) = (Rc::clone(&self.observer), !body.is_end_stream());
+        let mut exchange = Exchange::begin(self.ids.next(), activity, observer, &head, has_body);
+        exchange.note(|record| record.logged = self.settings.log_requests);
         let client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
             origin: self.settings.allowed.origin_of(&head.headers).cloned(),
@@ -163,20 +158,12 @@ impl Pipeline {
                     ),
                     _ => debug!(id = %exchange.id, code = refusal.code(), "refused"),
                 }
-                Answer::Own(response::refusal::response(&refusal, &exchange.id))
+                let answer = response::refusal::response(&refusal, &exchange.id);
+                exchange.refused(refusal);
+                Answer::Own(answer)
             });
             Ok(self.finish(answer, exchange, served, client))
         }
-    }
-
-    /// The answer to what came in the place of a request and could not be parsed.
-    pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        let id = self.ids.next();
-        let mut answer = response::refusal::response(refusal, &id);
-        if self.settings.response_header {
-            response::add_proxy_header(answer.headers_mut(), &id, None, ["", ""]);
-        }
-        answer
     }
 
     /// The stages in their order.
@@ -196,6 +183,9 @@ impl Pipeline {
         let serving = self.accounts.serving();
         let keys = serving.accounts().keys();
         let key = gate::client_key::check(&head, keys, || self.clock.now())?;
+        if let Some(key) = &key {
+            exchange.note(|record| record.key = Some(Arc::clone(key)));
+        }
         if self.settings.legacy_oauth_shim
             && let Some(asked) = oauth_shim::asked(&head)
         {
@@ -206,19 +196,23 @@ impl Pipeline {
             listener: entrance.account.as_deref(),
             key: key.as_ref().and_then(|key| key.account.as_ref()),
         };
-        let Destination { account, target } =
+        let Destination { account, chosen_by, target } =
             match route::choose(&mut head, serving.accounts(), reserved)? {
                 Route::Upstream(destination) => destination,
                 Route::Local(path) => {
                     let known = key.is_some() || !self.settings.keys_required;
-                    return self.local.answer(&head.method, &path, known).map(Answer::Own);
+                    return match self.local.answer(&head, &path, body, known)? {
+                        LocalAnswer::Here(answer) => Ok(Answer::Own(answer)),
+                        LocalAnswer::Elsewhere(answer) => answer.await.map(Answer::Admin),
+                    };
                 }
             };
         if key.is_none() && self.settings.keys_required {
             return Err(Refusal::ClientKeyRequired);
         }
         let served = &*served_account.insert(serving.serve(account));
-        exchange.serves(&served.account().name, OldPath::of(target.decoded()));
+        exchange.serves(served.traffic(&self.observer.traffic), chosen_by);
+        exchange.asks_for(OldPath::of(target.decoded()));
         policy::check(&head.method, &target, served.account(), key.as_deref())?;
         authorize::clean_headers(&mut head.headers);
         if self.settings.rewrite_links {
@@ -230,21 +224,23 @@ impl Pipeline {
             Kind::Portal | Kind::App => {
                 let token = match authorize::token_at_hand(served) {
                     Some(token) => token,
-                    None => Box::pin(authorize::wait_for_token(served)).await?,
+                    None => Box::pin(exchange.waiting(authorize::wait_for_token(served))).await?,
                 };
                 token.put_on(&mut head.headers);
                 target
             }
         };
         let generation = served.generation();
+        exchange.sending(&served.account().kind, generation);
         let safe = is_safe(&head.method);
         let credential = &served.account().credential;
         let limits = forward::body_limits(&self.settings, credential.can_refresh());
         let outgoing = forward::outgoing(head, body, target, limits, exchange.unread())?;
         let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
-        let Sent { mut answer, again } = sent
+        let Sent { mut answer, again, via } = sent
             .and_then(forward::check_status)
             .map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
+        exchange.note(|record| record.via = Some(via));
         if let Kind::Developer { key } = &served.account().kind {
             authorize::conceal_developer_key(answer.headers_mut(), key);
         }
@@ -297,66 +293,6 @@ impl Pipeline {
             Asked::Token => oauth_shim::token(text.as_deref()),
             _ => oauth_shim::information(asked, &serving.accounts().all()[to.account]),
         }))
-    }
-
-    fn finish(
-        &self,
-        answer: Answer,
-        mut exchange: Exchange,
-        served: Option<Served>,
-        client: Client,
-    ) -> Response<ResponseBody> {
-        let id = exchange.id;
-        // The exchange goes with the body and ends when that is through.
-        let body_unread = !client.speaks_http2 && exchange.unread().get();
-        let (mut replay, mut hint) = (None, "");
-        let name = served.as_ref().map(|served| &served.account().name);
-        let old_path = exchange.old_path();
-        let hint_at = |status| old_path.map_or("", |old: OldPath| old.hint(status, name));
-        let mut response = match answer {
-            Answer::Own(mut answer) => {
-                exchange.answered(answer.status());
-                if client.asks_for_head {
-                    response::leave_head_alone(&mut answer);
-                }
-                answer.map(|bytes| ResponseBody::own(bytes, exchange))
-            }
-            Answer::Upstream(mut answer, note) => {
-                replay = note;
-                hint = hint_at(answer.status());
-                response::filter(answer.headers_mut());
-                exchange.answered(answer.status());
-                answer.map(|body| ResponseBody::upstream(body, exchange))
-            }
-            Answer::Peeked(mut answer, note) => {
-                replay = note;
-                response::filter(answer.headers_mut());
-                exchange.answered(answer.status());
-                answer.map(|body| ResponseBody::peeked(body, exchange))
-            }
-        };
-        *response.version_mut() = Version::HTTP_11;
-        let headers = response.headers_mut();
-        if self.settings.response_header {
-            let notes = [replay.map_or("", Replay::note), hint];
-            response::add_proxy_header(headers, &id, name.map(AccountName::as_str), notes);
-        }
-        if client.is_browser {
-            response::add_sandboxing_headers(headers);
-        }
-        if client.origin.is_some() || client.is_browser && !self.settings.allowed.origins.is_empty()
-        {
-            response::cors::vary_by_origin(headers);
-        }
-        if let Some(origin) = client.origin {
-            response::cors::mark(headers, origin);
-        }
-        // Answered before the client has sent everything: what follows is read and dropped, and a
-        // further request on this connection could not be found behind it.
-        if body_unread || (client.is_refused && !client.speaks_http2) {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
     }
 }
 

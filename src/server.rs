@@ -6,6 +6,7 @@
 
 mod balance;
 mod connection;
+pub mod control_plane;
 mod data_plane;
 mod drain;
 mod file_limit;
@@ -19,13 +20,19 @@ use std::sync::Arc;
 use std::thread;
 
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::accounts::Shared;
+use crate::admin::Remote;
+use crate::admin::access::AdminKey;
+use crate::admin::api::{Api, Knowledge};
+use crate::admin::status::About;
 use crate::config::Config;
 use crate::pipeline::Settings;
 use crate::pipeline::gate::HeadLimits;
 use crate::pipeline::gate::allowed::Allowed;
+use crate::telemetry::cores::{Cores, Questions};
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::upstream::connect::Connector;
@@ -33,7 +40,7 @@ use crate::upstream::outbound_proxy::OutboundProxy;
 use crate::upstream::tls::{TlsConfigs, TlsSetupError};
 use balance::Balance;
 use connection::Limits;
-use data_plane::{Plan, Reserved};
+use data_plane::{Core, Plan, Reserved};
 use listener::Listener;
 use users::{Users, UsersError};
 
@@ -56,8 +63,16 @@ pub enum StartError {
 /// A proxy that is ready to run.
 pub struct Server {
     plan: Arc<Plan>,
-    cores: usize,
+    cores: Vec<(Balance, Questions)>,
     doors: Vec<Door>,
+}
+
+/// What the admin API is made of; `None` where there is none.
+pub struct AdminParts {
+    pub about: About,
+    pub key: AdminKey,
+    /// The control plane.
+    pub runtime: Handle,
 }
 
 impl Server {
@@ -68,6 +83,7 @@ impl Server {
         accounts: Shared,
         listeners: Vec<(Listener, Option<AccountName>)>,
         tls: Option<TlsConfigs>,
+        admin: Option<AdminParts>,
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let origin = Arc::new(config.upstream.url.clone());
@@ -81,7 +97,20 @@ impl Server {
             .into_iter()
             .map(|(listener, account)| Door { listener, account: account.map(Arc::new) });
         let doors = doors.collect();
+        let (cores, questions) = Cores::new(config.server.threads);
+        let admin = admin.map(|AdminParts { about, key, runtime }| Remote {
+            api: Api::new(Knowledge {
+                about,
+                accounts: Shared::clone(&accounts),
+                cores,
+                clock: Arc::clone(&clock),
+            }),
+            key: Arc::new(key),
+            runtime,
+        });
         let plan = Plan {
+            cores: config.server.threads,
+            admin,
             settings: settings(config),
             limits: limits(config),
             users: Users::resolve(&config.server.allowed_users, tcp)?,
@@ -92,7 +121,13 @@ impl Server {
             shutdown_grace: config.server.shutdown_grace,
             clock,
         };
-        Ok(Self { plan: Arc::new(plan), cores: config.server.threads, doors })
+        let cores = Balance::among(config.server.threads).into_iter().zip(questions).collect();
+        Ok(Self { plan: Arc::new(plan), cores, doors })
+    }
+
+    /// The admin API, to be served at the control socket too.
+    pub fn admin(&self) -> Option<&Remote> {
+        self.plan.admin.as_ref()
     }
 
     /// Serves until `shutdown` is ready, then lets what is under way end within
@@ -101,9 +136,10 @@ impl Server {
         file_limit::raise();
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
-        for balance in Balance::among(self.cores) {
+        for (balance, questions) in self.cores {
             let sockets: io::Result<Vec<_>> = self.doors.iter().map(Door::for_a_core).collect();
-            start_core(&self.plan, balance, sockets?, stopped.clone(), sender.clone())?;
+            let core = Core { balance, questions, sockets: sockets? };
+            start_core(&self.plan, core, stopped.clone(), sender.clone())?;
         }
         drop(sender);
         tokio::select! {
@@ -127,14 +163,13 @@ impl Server {
 
 fn start_core(
     plan: &Arc<Plan>,
-    balance: Balance,
-    sockets: Vec<Reserved>,
+    core: Core,
     stop: watch::Receiver<bool>,
     ended: mpsc::UnboundedSender<io::Result<()>>,
 ) -> io::Result<()> {
     let plan = Arc::clone(plan);
     thread::Builder::new().name("data-plane".to_owned()).spawn(move || {
-        let running = AssertUnwindSafe(|| data_plane::run(&plan, balance, sockets, stop));
+        let running = AssertUnwindSafe(|| data_plane::run(&plan, core, stop));
         let outcome = catch_unwind(running);
         // Nobody listens any more when the process is about to end.
         let _ = ended.send(outcome.unwrap_or_else(|_| Err(io::Error::other("a core panicked"))));

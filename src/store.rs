@@ -19,7 +19,7 @@
 pub mod key;
 mod lock;
 pub mod memory;
-mod private;
+pub mod private;
 mod seal;
 pub mod sqlite;
 pub mod watch;

@@ -1,13 +1,21 @@
-//! Logs: set-up, and what of a request may stand in them.
+//! What is told of requests: logs, the memory of the last ones, counters.
 //!
-//! No secret, no body and no query string is ever handed to this module's macros; paths go through
-//! [`redact`] first.
+//! No secret and no query string is ever handed to this module; paths go through [`redact`] before
+//! anybody reads them.
 
+pub mod cores;
+pub mod rate_limits;
+pub mod recent;
+pub mod record;
 pub mod redact;
+pub mod traffic;
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
+
+/// What a record says of a request that was answered by a second attempt.
+pub const REPLAYED: &str = "; replayed";
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,6 +39,7 @@ use replay::{BodyFailure, RequestBody};
 use thiserror::Error;
 
 use crate::deadline::Deadlines;
+use crate::telemetry::record::Via;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 
@@ -93,6 +94,7 @@ pub struct Outgoing {
 pub struct Sent {
     pub answer: Response<AnswerBody>,
     pub again: Option<Again>,
+    pub via: Via,
 }
 
 /// The upstream, as seen from one core.
@@ -144,16 +146,17 @@ impl Upstream {
             None => Box::pin(self.connect()).await?,
         };
         let exchange = self.begin(connection, outgoing, keep);
-        let reused = exchange.reused;
+        let mut via = exchange.via();
         let (answer, again) = match exchange.await {
             Ok(outcome) => outcome,
             Err((unsent, again)) => {
-                let outgoing = second_attempt(unsent, again, reused)?;
+                let outgoing = second_attempt(unsent, again, via.reused)?;
+                via = Via { http2: false, reused: false, second_attempt: true };
                 Box::pin(self.send_on_fresh_connection(outgoing, keep)).await?
             }
         };
         let answer = answer.map(|received| received.into_body(in_flight));
-        Ok(Sent { answer, again: again.filter(|_| keep) })
+        Ok(Sent { answer, again: again.filter(|_| keep), via })
     }
 
     /// A connection that a request can be put on at once.

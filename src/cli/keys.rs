@@ -133,14 +133,10 @@ async fn list(context: &Context, json: bool) -> Result<(), Failure> {
         let policy = key.mode.map(|mode| format!(", {mode}")).unwrap_or_default();
         let end = match key.expires {
             None => "until it is revoked".to_owned(),
-            Some(end) if now >= end => format!("expired on {}", print::time(end)),
-            Some(end) => format!("until {}", print::time(end)),
+            Some(end) if now >= end => format!("expired on {}", end),
+            Some(end) => format!("until {}", end),
         };
-        print::line(format!(
-            "{}  {account}{policy}, since {}, {end}",
-            key.name,
-            print::time(key.created)
-        ));
+        print::line(format!("{}  {account}{policy}, since {}, {end}", key.name, key.created));
     }
     Ok(())
 }
@@ -164,8 +160,8 @@ fn as_json(key: &StoredKey, now: WallTime) -> Value {
         "name": key.name.as_str(),
         "account": key.account.as_ref().map(AccountName::as_str),
         "policy": key.mode.map(Mode::name),
-        "created": print::time(key.created),
-        "expires": key.expires.map(print::time),
+        "created": key.created.to_string(),
+        "expires": key.expires.map(|time| time.to_string()),
         "expired": key.expires.is_some_and(|end| now >= end),
     })
 }

@@ -6,8 +6,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::types::clock::WallTime;
-
 /// A line of a result.
 pub fn line(text: impl fmt::Display) {
     let mut out = io::stdout().lock();
@@ -25,17 +23,26 @@ pub fn error(text: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "error: {text}");
 }
 
-/// A moment, as RFC 3339 has it.
-pub fn time(time: WallTime) -> String {
-    let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
-    let seconds = jiff::Timestamp::from_second(millis / 1000);
-    seconds.map_or_else(|_| "the end of time".to_owned(), |time| time.to_string())
-}
-
-/// A span, to the minute or second.
+/// A span, to the second, minute or hour.
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
+        seconds @ 0..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// Rows in columns as wide as they need to be; the first is the titles.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,7 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
 pub mod flags;
+mod runtime_folder;
 
 use std::io;
 use std::path::Path;
@@ -18,20 +19,23 @@ use super::{Failure, app, print, store};
 use crate::accounts::follow::follow;
 use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
 use crate::accounts::{Account, Accounts, Kind, Shared};
+use crate::admin::Remote;
+use crate::admin::access::AdminKey;
+use crate::admin::status::About;
 use crate::config::{
     self, AccountConfig, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded,
     Roster, Sources,
 };
 use crate::credential::Grant;
 use crate::sandbox::demo;
-use crate::server::Server;
 use crate::server::listener::{self, Listener};
+use crate::server::{AdminParts, Server, control_plane};
 use crate::store::StoredAccount;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
-use crate::types::account::{About, AccountName};
-use crate::types::clock::{SharedClock, SystemClock};
+use crate::types::account::{self, AccountName};
+use crate::types::clock::{SharedClock, SystemClock, WallTime};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
@@ -83,8 +87,18 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     };
     let accounts: Shared = Arc::new(ArcSwap::from_pointee(accounts));
     let tls = opener.surroundings.tls.clone();
-    let server = Server::new(&opener.config, Shared::clone(&accounts), listeners, tls, clock);
+    let key = AdminKey::generate().map_err(Failure::failed)?;
+    let port = listeners.iter().find_map(|(listener, _)| Some(listener.address()?.port()));
+    let folder = runtime_folder::open(&folders, port, &key);
+    let about = about(&opener.config, file.as_deref(), &shown, args.sandbox, clock.now());
+    let admin = Some(AdminParts { about, key, runtime: runtime.handle().clone() });
+    let server =
+        Server::new(&opener.config, Shared::clone(&accounts), listeners, tls, admin, clock);
     let server = server.map_err(Failure::usage)?;
+    if let (Some(folder), Some(Remote { api, .. })) = (&folder, server.admin()) {
+        let _entered = runtime.enter();
+        control_plane::start(folder, api.clone()).map_err(Failure::failed)?;
+    }
     let signals = {
         let _entered = runtime.enter();
         Signals::install().map_err(Failure::failed)?
@@ -107,8 +121,25 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.load_full().settled()).await;
         outcome
     });
-    drop(sandbox);
+    drop((sandbox, folder));
     outcome.map_err(Failure::failed)
+}
+
+fn about(
+    config: &Config,
+    file: Option<&Path>,
+    shown: &[Shown],
+    sandbox: bool,
+    started: WallTime,
+) -> About {
+    About {
+        started,
+        config_file: file.map(|file| file.display().to_string()),
+        listen: shown.iter().map(|shown| shown.address.clone()).collect(),
+        upstream: config.upstream.url.to_string(),
+        sandbox,
+        threads: config.server.threads,
+    }
 }
 
 /// The store, where an account needs one or there is one already: it may hold accounts and client keys.
@@ -228,8 +259,15 @@ fn demo_accounts(opener: &Opener) -> Accounts {
     let credential = opener.surroundings.oauth(&name, grant, hub_id);
     let policy = Arc::clone(&opener.config.policy);
     let kind = Kind::Portal;
-    let account =
-        Account { name, hub_id, kind, credential, policy, epoch: None, about: About::default() };
+    let account = Account {
+        name,
+        hub_id,
+        kind,
+        credential,
+        policy,
+        epoch: None,
+        about: account::About::default(),
+    };
     Accounts::new(vec![Arc::new(account)], None)
 }
 

@@ -14,6 +14,8 @@ pub struct Folders {
     pub config: Option<PathBuf>,
     /// The user's folder for what this program keeps, where the platform has one.
     pub state: Option<PathBuf>,
+    /// Where a running proxy can be found: the platform's folder for that, if it has one.
+    pub runtime: Option<PathBuf>,
     /// What `~/` stands for.
     pub home: Option<PathBuf>,
 }
@@ -43,10 +45,17 @@ impl Folders {
             // Without a current folder, relative paths are left for the system to refuse.
             current: std::env::current_dir().unwrap_or_default(),
             config: project.as_ref().map(|dirs| dirs.config_dir().to_owned()),
+            runtime: project.as_ref().and_then(|dirs| dirs.runtime_dir()).map(Path::to_owned),
             state: project
                 .map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()),
             home: base.map(|dirs| dirs.home_dir().to_owned()),
         }
+    }
+
+    /// Where a running proxy puts what others find it by: in the first of these that it can.
+    pub fn runtime_candidates(&self) -> Vec<PathBuf> {
+        let in_state = self.state.as_ref().map(|state| state.join("run"));
+        self.runtime.iter().cloned().chain(in_state).collect()
     }
 
     /// The files to try, the first that exists being the one.

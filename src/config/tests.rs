@@ -71,6 +71,7 @@ impl Start {
             current: self.path("here"),
             config: Some(self.path("config")),
             state: Some(self.path("state")),
+            runtime: None,
             home: Some(self.path("home")),
         };
         let env: Environment = self.env.iter().map(|(name, value)| (name, value)).collect();

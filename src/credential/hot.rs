@@ -44,6 +44,11 @@ impl Token {
         self.times.as_ref().map_or(Duration::ZERO, |times| times.age(now))
     }
 
+    /// Until its life is over; `None` where that is not known.
+    pub fn left(&self, now: Moment) -> Option<Duration> {
+        self.times.as_ref().map(|times| times.left(now))
+    }
+
     /// Whether it is `token`.
     pub fn is(&self, token: &Secret) -> bool {
         self.authorization.same_as(&bearer(token))

@@ -50,6 +50,11 @@ impl Times {
         }
     }
 
+    /// Until the life is over; zero when it is.
+    pub(super) fn left(&self, now: Moment) -> Duration {
+        self.over.saturating_sub(self.age(now))
+    }
+
     pub(super) fn age(&self, now: Moment) -> Duration {
         let steady = now.steady.saturating_sub(self.issued.steady);
         self.issued.wall.until(now.wall).max(steady)

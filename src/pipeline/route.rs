@@ -13,6 +13,7 @@ use http::uri::PathAndQuery;
 
 use super::gate;
 use crate::accounts::{Account, Accounts, Kind, NotFound};
+use crate::telemetry::record::ChosenBy;
 use crate::types::account::AccountName;
 use crate::types::refusal::Refusal;
 use crate::types::target::Target;
@@ -40,6 +41,7 @@ pub enum Route {
 pub struct Destination {
     /// The account's index in [`Accounts::all`].
     pub account: usize,
+    pub chosen_by: ChosenBy,
     pub target: Target,
 }
 
@@ -66,27 +68,38 @@ pub fn choose(
         return Ok(Route::Local(local));
     }
     let mut chosen = Chosen::default();
-    for (name, conflict) in [(reserved.listener, OTHER_LISTENER), (reserved.key, OTHER_KEY)] {
+    for (name, conflict, by) in [
+        (reserved.listener, OTHER_LISTENER, ChosenBy::Listener),
+        (reserved.key, OTHER_KEY, ChosenBy::ClientKey),
+    ] {
         let Some(name) = name else { continue };
         // It is gone when the store alone held it and it was removed.
         let account = accounts.position(name);
         let account = account.ok_or_else(|| Refusal::UnknownAccount(Some(name.clone())))?;
-        chosen.add(account, conflict)?;
+        chosen.add(account, conflict, by)?;
     }
     if let Some(name) = named {
-        chosen.add(find(accounts, name)?, TWO_NAMES)?;
+        chosen.add(find(accounts, name)?, TWO_NAMES, ChosenBy::Path)?;
     }
     for value in head.headers.get_all(&X_HUBSPOT_ACCOUNT) {
-        chosen.add(find(accounts, header_text(value)?)?, TWO_NAMES)?;
+        chosen.add(find(accounts, header_text(value)?)?, TWO_NAMES, ChosenBy::Header)?;
     }
     let takes = operation::takes(target.decoded());
-    let account = chosen
-        .account
-        .or_else(|| accounts.only_developer().filter(|_| takes == Takes::DeveloperKey))
-        .or(accounts.default_index())
-        .ok_or(Refusal::AccountRequired)?;
+    let (account, chosen_by) = match chosen.account {
+        Some(account) => (account, chosen.by),
+        None => by_itself(accounts, takes).ok_or(Refusal::AccountRequired)?,
+    };
     check_kind(&accounts.all()[account], takes)?;
-    Ok(Route::Upstream(Destination { account, target }))
+    Ok(Route::Upstream(Destination { account, chosen_by, target }))
+}
+
+/// The account of a request that names none.
+fn by_itself(accounts: &Accounts, takes: Takes) -> Option<(usize, ChosenBy)> {
+    let developer = accounts.only_developer().filter(|_| takes == Takes::DeveloperKey);
+    match developer {
+        Some(developer) => Some((developer, ChosenBy::Operation)),
+        None => accounts.default_index().map(|account| (account, ChosenBy::Default)),
+    }
 }
 
 /// The account that all who name one have named so far.
@@ -95,12 +108,14 @@ struct Chosen {
     account: Option<usize>,
     /// What to say to whom names another.
     conflict: &'static str,
+    /// Who was the first to name it.
+    by: ChosenBy,
 }
 
 impl Chosen {
-    fn add(&mut self, account: usize, conflict: &'static str) -> Result<(), Refusal> {
+    fn add(&mut self, account: usize, conflict: &'static str, by: ChosenBy) -> Result<(), Refusal> {
         match self.account {
-            None => *self = Self { account: Some(account), conflict },
+            None => *self = Self { account: Some(account), conflict, by },
             Some(before) if before == account => {}
             Some(_) => {
                 return Err(Refusal::AccountConflict(match self.conflict {

@@ -4,7 +4,7 @@
 //! is under way goes on with those that it began with. A token is had through the account that it
 //! belongs to and no other way, so that it cannot be put on another account's request.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::accounts::{Account, Accounts, Shared};
 use crate::credential::hot::{Freshness, HotToken};
+use crate::telemetry::traffic::{AccountTraffic, Traffic};
 use crate::types::clock::SharedClock;
 
 /// One core's view of the accounts: what is current, and this core's copies of the tokens.
@@ -26,6 +27,8 @@ pub struct Current {
 pub struct Serving {
     accounts: Arc<Accounts>,
     tokens: RefCell<Vec<HotToken>>,
+    /// Where each account's requests are counted, once it has one.
+    traffic: Vec<OnceCell<Rc<AccountTraffic>>>,
     clock: SharedClock,
 }
 
@@ -70,7 +73,8 @@ impl Serving {
     fn of(accounts: Arc<Accounts>, clock: SharedClock) -> Rc<Self> {
         let tokens = accounts.all().iter().map(|a| HotToken::new(Arc::clone(&a.credential)));
         let tokens = RefCell::new(tokens.collect());
-        Rc::new(Self { accounts, tokens, clock })
+        let traffic = accounts.all().iter().map(|_| OnceCell::new()).collect();
+        Rc::new(Self { accounts, tokens, traffic, clock })
     }
 
     /// All of them.
@@ -88,6 +92,12 @@ impl Served {
     /// The account itself.
     pub fn account(&self) -> &Account {
         &self.serving.accounts.all()[self.index]
+    }
+
+    /// Where its requests are counted on this core.
+    pub fn traffic(&self, all: &Traffic) -> Rc<AccountTraffic> {
+        let traffic = &self.serving.traffic[self.index];
+        Rc::clone(traffic.get_or_init(|| all.of(&self.account().name)))
     }
 
     /// How its token stands, and the token.

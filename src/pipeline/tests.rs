@@ -37,7 +37,7 @@ fn judged(method: &Method, request: Request<()>) -> Result<Option<Target>, Refus
     gate::admit(&head, &Entrance::at(1), LIMITS, &Allowed::default())?;
     match route::choose(&mut head, &accounts, Reserved::default())? {
         Route::Local(_) => Ok(None),
-        Route::Upstream(Destination { account, target }) => {
+        Route::Upstream(Destination { account, target, .. }) => {
             policy::check(method, &target, &accounts.all()[account], None)?;
             Ok(Some(target))
         }

@@ -19,9 +19,10 @@ use super::connection::{Connections, Limits};
 use super::stream::{Acceptor, Socket, Stream};
 use super::users::Users;
 use crate::accounts::Shared;
-use crate::admin::Admin;
+use crate::admin::{Admin, Remote};
 use crate::pipeline::gate::Entrance;
 use crate::pipeline::{Pipeline, Settings};
+use crate::telemetry::cores::{Observer, Questions};
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -38,6 +39,9 @@ pub type Reserved = (Socket, Option<Arc<AccountName>>);
 
 /// What every core is built from.
 pub struct Plan {
+    /// How many there are of them.
+    pub cores: usize,
+    pub admin: Option<Remote>,
     pub settings: Settings,
     pub limits: Limits,
     pub users: Users,
@@ -49,33 +53,34 @@ pub struct Plan {
     pub clock: SharedClock,
 }
 
-/// Runs one core on `sockets`, each with the account that it is reserved for, until `stop` turns true
-/// and its connections have ended, or the time granted for that is over.
-pub fn run(
-    plan: &Plan,
-    balance: Balance,
-    sockets: Vec<Reserved>,
-    stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(serve(plan, balance, sockets, stop))
+/// What one core has to itself.
+pub struct Core {
+    pub balance: Balance,
+    pub questions: Questions,
+    pub sockets: Vec<Reserved>,
 }
 
-async fn serve(
-    plan: &Plan,
-    balance: Balance,
-    sockets: Vec<Reserved>,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
+/// Runs one core until `stop` turns true and its connections have ended, or the time granted for that
+/// is over.
+pub fn run(plan: &Plan, core: Core, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(serve(plan, core, stop))
+}
+
+async fn serve(plan: &Plan, core: Core, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let Core { balance, questions, sockets } = core;
     let upstream = Upstream::new(
         Arc::clone(&plan.origin),
         plan.connector.clone(),
         plan.response_timeout,
         Arc::clone(&plan.clock),
     );
-    let local = Box::new(Admin::new(Shared::clone(&plan.accounts)));
+    let local = Box::new(Admin::new(Shared::clone(&plan.accounts), plan.admin.clone()));
     let clock = Arc::clone(&plan.clock);
-    let pipeline = Pipeline::new(plan.settings.clone(), &plan.accounts, upstream, local, clock);
+    let observer = Observer::of_one_core_among(plan.cores);
+    tokio::task::spawn_local(questions.answer(Rc::clone(&observer)));
+    let settings = plan.settings.clone();
+    let pipeline = Pipeline::new(settings, &plan.accounts, upstream, local, observer, clock);
     let connections = Connections::new(pipeline, plan.limits, plan.users.watch()?, balance.clone());
     let mut accepting = Vec::new();
     for (socket, account) in sockets {

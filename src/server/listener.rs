@@ -4,7 +4,7 @@
 //! would let a second program of the same user in on the port and hand it a part of the requests.
 
 #[cfg(unix)]
-mod socket_file;
+pub mod socket_file;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

@@ -20,7 +20,8 @@ pub fn path(raw: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-fn without_account(mut path: &str) -> &str {
+/// A path behind `/@.../`.
+pub fn without_account(mut path: &str) -> &str {
     while let Some(after) = path.strip_prefix("/@") {
         path = after.find('/').map_or("/", |at| &after[at..]);
     }

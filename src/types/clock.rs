@@ -1,5 +1,6 @@
 //! Time as something that is handed in, so that a test decides what time it is.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,17 @@ impl WallTime {
     /// How long until `later`; zero when it has passed.
     pub fn until(self, later: WallTime) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
+/// As RFC 3339 has it, in whole seconds.
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
+        match jiff::Timestamp::from_second(seconds) {
+            Ok(time) => time.fmt(f),
+            Err(_) => f.write_str("the end of time"),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Refusal {
     ClientKeyRequired,
     /// What is wrong with the key that was shown.
     ClientKeyInvalid(&'static str),
+    /// The admin API is for who can read the proxy's admin key.
+    AdminKeyRequired,
     /// Whose connection it is.
     UserNotAllowed(String),
     HostNotAllowed,
@@ -75,6 +77,7 @@ impl Refusal {
             Self::CredentialKind(..) => "credential-kind",
             Self::ClientKeyRequired => "client-key-required",
             Self::ClientKeyInvalid(_) => "client-key-invalid",
+            Self::AdminKeyRequired => "admin-key-required",
             Self::UserNotAllowed(_) => "user-not-allowed",
             Self::HostNotAllowed => "host-not-allowed",
             Self::OriginNotAllowed(_) => "origin-not-allowed",
@@ -105,7 +108,9 @@ impl Refusal {
             | Self::UnknownAccount(_)
             | Self::AccountConflict(_)
             | Self::CredentialKind(..) => StatusCode::BAD_REQUEST,
-            Self::ClientKeyRequired | Self::ClientKeyInvalid(_) => StatusCode::UNAUTHORIZED,
+            Self::ClientKeyRequired | Self::ClientKeyInvalid(_) | Self::AdminKeyRequired => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::UserNotAllowed(_)
             | Self::HostNotAllowed
             | Self::OriginNotAllowed(_)
@@ -142,6 +147,7 @@ impl Refusal {
             Self::OriginNotAllowed(what) => format!("Web pages may not call the proxy, but for those of server.allowed_origins: {what}."),
             Self::ClientKeyRequired => "This proxy serves requests with a client key only: make one with `hubspot-proxy keys create --name NAME`, and send it as `Authorization: Bearer KEY`.".to_owned(),
             Self::ClientKeyInvalid(what) => format!("The client key of this request is not valid: {what}. `hubspot-proxy keys list` shows the keys there are, and `hubspot-proxy keys create --name NAME` makes one."),
+            Self::AdminKeyRequired => "This is the proxy's admin API: send the key of the file admin.key in its runtime folder as `Authorization: Bearer KEY`, or use its control socket, as `hubspot-proxy status` does.".to_owned(),
             Self::UserNotAllowed(who) => format!("This proxy does not serve {who}: who runs it can add a user to server.allowed_users."),
             Self::CredentialPathBlocked => "The proxy does not forward requests that mint, read or revoke credentials; it keeps the token by itself, so remove this call.".to_owned(),
             Self::PolicyDenied(whose, what) => format!("{whose} denies {what}."),
@@ -208,6 +214,7 @@ mod tests {
             (Refusal::CredentialKind(acme.clone(), ""), "credential-kind", 400, false),
             (Refusal::ClientKeyRequired, "client-key-required", 401, false),
             (Refusal::ClientKeyInvalid(""), "client-key-invalid", 401, false),
+            (Refusal::AdminKeyRequired, "admin-key-required", 401, false),
             (Refusal::UserNotAllowed(String::new()), "user-not-allowed", 403, false),
             (Refusal::HostNotAllowed, "host-not-allowed", 403, false),
             (Refusal::OriginNotAllowed(""), "origin-not-allowed", 403, false),

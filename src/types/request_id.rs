@@ -1,10 +1,18 @@
 //! The id of a request, in the form of a UUID (RFC 9562, version 8: a form for own use).
 
 use std::cell::Cell;
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// The id of one request, as its 36 ASCII characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 36]);
+
+/// Why a text is no request id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a request id is a UUID, as the header X-HubSpot-Proxy shows it after `id=`")]
+pub struct InvalidRequestId;
 
 /// Makes ids that no other runtime of this process, and hardly any other process, makes: 64
 /// random bits drawn once, and a counter.
@@ -34,6 +42,11 @@ impl Default for RequestIds {
 }
 
 impl RequestId {
+    /// Stands where no request is yet.
+    pub fn none() -> Self {
+        Self::from_parts(0, 0)
+    }
+
     fn from_parts(random: u64, count: u64) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut bytes = [0; 16];
@@ -59,6 +72,28 @@ impl RequestId {
     }
 }
 
+impl FromStr for RequestId {
+    type Err = InvalidRequestId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id: [u8; 36] = text.as_bytes().try_into().map_err(|_| InvalidRequestId)?;
+        let is_legal = |(at, byte): (usize, &u8)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        };
+        if !id.iter().enumerate().all(is_legal) {
+            return Err(InvalidRequestId);
+        }
+        Ok(Self(id.map(|byte| byte.to_ascii_lowercase())))
+    }
+}
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -73,6 +108,10 @@ mod tests {
     fn an_id_has_the_form_of_a_uuid_and_differs_from_the_one_before() {
         let id = RequestId::from_parts(0x0123_4567_89ab_cdef, 0x11);
         assert_eq!(id.as_str(), "01234567-89ab-8def-8000-000000000011");
+        assert_eq!("01234567-89AB-8DEF-8000-000000000011".parse(), Ok(id));
+        for bad in ["", "01234567-89ab-8def-8000-00000000001", "0123456789ab8def8000000000000011"] {
+            assert!(bad.parse::<RequestId>().is_err(), "{bad}");
+        }
         let ids = RequestIds::new();
         assert_ne!(ids.next().as_str(), ids.next().as_str());
     }

@@ -22,6 +22,7 @@ use super::load::InFlight;
 use super::replay::{BodyFailure, BodyProgress};
 use super::{SendFailure, Unsent};
 use crate::deadline::Deadline;
+use crate::telemetry::record::Via;
 
 /// An exchange over HTTP/1.1; hyper's futures have no name.
 pub(super) trait Http1Exchange: Future<Output = Http1Outcome> {}
@@ -102,6 +103,14 @@ impl<F: Http1Exchange> Attempt<F> {
                 Poll::Ready(Err(unsent.take().unwrap_or(Unsent::NoAnswer { sent: true })))
             }
         }
+    }
+}
+
+impl<F> Exchange<F> {
+    /// The connection that it is put on.
+    pub(super) fn via(&self) -> Via {
+        let http2 = !matches!(self.attempt, Attempt::Http1 { .. });
+        Via { http2, reused: self.reused, second_attempt: false }
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod client;
+mod control;
 mod h2_client;
 mod h2_frames;
 mod home;

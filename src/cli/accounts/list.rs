@@ -96,7 +96,7 @@ pub(super) async fn show(context: &Context, name: &AccountName, json: bool) -> R
         text("Scopes", stored.about.scopes.join(" "));
     }
     text("For", format!("{} and {}", stored.origins.api, stored.origins.token));
-    text("Since", print::time(stored.since));
+    text("Since", stored.since.to_string());
     Ok(())
 }
 
@@ -155,7 +155,7 @@ impl Line<'_> {
         }
         match (stored.begun, stored.expires) {
             (Some(begun), _) => {
-                format!("a refresh began at {} and has not ended", print::time(begun))
+                format!("a refresh began at {} and has not ended", begun)
             }
             (None, Some(end)) if end > now => {
                 format!("logged in, token for {} more", print::span(now.until(end)))
@@ -181,8 +181,8 @@ impl Line<'_> {
             "scopes": stored.map(|stored| &stored.about.scopes),
             "api_origin": stored.map(|stored| stored.origins.api.to_string()),
             "token_origin": stored.map(|stored| stored.origins.token.to_string()),
-            "since": stored.map(|stored| print::time(stored.since)),
-            "token_expires": stored.and_then(|stored| stored.expires).map(print::time),
+            "since": stored.map(|stored| stored.since.to_string()),
+            "token_expires": stored.and_then(|stored| stored.expires).map(|time| time.to_string()),
         })
     }
 }

@@ -190,6 +190,7 @@ fn a_value_that_is_no_text_is_refused() {
         current: start.path("here"),
         config: None,
         state: None,
+        runtime: None,
         home: None,
     };
     let sources = crate::config::Sources {

@@ -9,6 +9,7 @@ use super::peeked::Peeked;
 use crate::credential::{NoReplacement, Unavailable};
 use crate::pipeline::serving::Served;
 use crate::pipeline::{Answer, Pipeline, authorize, forward};
+use crate::telemetry::REPLAYED;
 use crate::types::refusal::Refusal;
 use crate::upstream::Sent;
 use crate::upstream::again::Again;
@@ -34,7 +35,7 @@ impl Replay {
     /// What is added to `X-HubSpot-Proxy`.
     pub fn note(self) -> &'static str {
         match self {
-            Self::Done => "; replayed",
+            Self::Done => REPLAYED,
             Self::BodyTooLarge => "; not-replayed=body-too-large",
             Self::TokenJustFetched => "; not-replayed=token-just-fetched",
             Self::RefreshPaused => "; not-replayed=refresh-paused",

@@ -31,6 +31,7 @@ enum Source {
     Upstream(AnswerBody),
     Peeked(Box<Peeked>),
     Own(Option<Bytes>),
+    Admin(axum::body::Body),
 }
 
 impl ResponseBody {
@@ -47,6 +48,11 @@ impl ResponseBody {
     /// Sends `bytes`.
     pub fn own(bytes: Bytes, exchange: Exchange) -> Self {
         Self::new(Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange)
+    }
+
+    /// Streams what the control plane tells.
+    pub fn admin(body: axum::body::Body, exchange: Exchange) -> Self {
+        Self::new(Source::Admin(body), exchange)
     }
 
     fn new(source: Source, exchange: Exchange) -> Self {
@@ -80,6 +86,10 @@ impl Body for ResponseBody {
             Source::Own(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Source::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
             Source::Peeked(body) => ready!(Pin::new(body.as_mut()).poll_frame(cx)),
+            Source::Admin(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                frame.map(|frame| frame.map_err(|_| BrokenOff))
+            }
         };
         match &mut frame {
             Some(Ok(frame)) => {
@@ -105,6 +115,7 @@ impl Body for ResponseBody {
             Source::Own(bytes) => bytes.is_none(),
             Source::Upstream(body) => body.is_end_stream(),
             Source::Peeked(body) => body.is_end_stream(),
+            Source::Admin(body) => body.is_end_stream(),
         }
     }
 
@@ -115,6 +126,7 @@ impl Body for ResponseBody {
             }
             Source::Upstream(body) => body.size_hint(),
             Source::Peeked(body) => body.size_hint(),
+            Source::Admin(body) => body.size_hint(),
         }
     }
 }

@@ -74,7 +74,7 @@ impl Links {
                 self.rewrite_location(answer.headers_mut());
                 Answer::Peeked(answer, note)
             }
-            Answer::Own(answer) => Answer::Own(answer),
+            own @ (Answer::Own(_) | Answer::Admin(_)) => own,
         }
     }
 

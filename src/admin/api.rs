@@ -1,0 +1,132 @@
+//! The admin API: what the control plane knows, as JSON.
+//!
+//! It runs behind the admin key or the control socket and asks nobody for credentials itself.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tower_service::Service;
+
+use super::explain::Told;
+use super::status::{self, About};
+use crate::accounts::Shared;
+use crate::telemetry::cores::Cores;
+use crate::telemetry::recent::Which;
+use crate::telemetry::traffic::TrafficSummary;
+use crate::types::clock::SharedClock;
+use crate::types::request_id::RequestId;
+
+/// What all its paths begin with.
+pub const PREFIX: &str = "/_proxy/api/";
+/// Requests that are listed unless the caller says how many.
+const LISTED: usize = 20;
+/// Requests that are listed at most.
+const LISTED_AT_MOST: usize = 1000;
+
+/// The API, to be shared by all who answer for it.
+#[derive(Clone)]
+pub struct Api(Router);
+
+/// What it answers from.
+pub struct Knowledge {
+    pub about: About,
+    pub accounts: Shared,
+    pub cores: Cores,
+    pub clock: SharedClock,
+}
+
+impl Api {
+    /// Answers from `knowledge`.
+    pub fn new(knowledge: Knowledge) -> Self {
+        let router = Router::new()
+            .route("/_proxy/api/status", get(show_status))
+            .route("/_proxy/api/requests", get(list_requests))
+            .route("/_proxy/api/requests/{id}", get(show_request))
+            .fallback(async || wrong(StatusCode::NOT_FOUND, "there is nothing at this path"))
+            .method_not_allowed_fallback(async || {
+                wrong(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
+            })
+            .with_state(Arc::new(knowledge));
+        Self(router)
+    }
+
+    /// Answers a request whose caller has been found to be allowed.
+    pub async fn answer(mut self, request: Request<Body>) -> Response {
+        let answered: Result<Response, Infallible> = self.0.call(request).await;
+        let mut answer = answered.unwrap_or_else(|never| match never {});
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+}
+
+impl Knowledge {
+    pub(super) async fn traffic(&self) -> TrafficSummary {
+        let mut sum = TrafficSummary::default();
+        for summary in self.cores.ask(|observer| observer.traffic.summary()).await {
+            sum += summary;
+        }
+        sum
+    }
+
+    /// The latest `most` of the requests that are meant, the latest first.
+    pub(super) async fn requests(&self, which: Which, most: usize) -> Vec<Value> {
+        let told = self.cores.ask(move |observer| {
+            let recent = observer.recent.borrow();
+            recent.find(which, most).into_iter().map(Told::of).collect::<Vec<_>>()
+        });
+        let mut all: Vec<Told> = told.await.into_iter().flatten().collect();
+        all.sort_by_key(|told| std::cmp::Reverse(told.ended_at));
+        all.truncate(most);
+        let accounts = self.accounts.load();
+        let (now, wall) = (Instant::now(), self.clock.now());
+        all.iter().map(|told| told.explained(&accounts, now, wall)).collect()
+    }
+}
+
+async fn show_status(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
+    Json(status::of(&knowledge).await)
+}
+
+async fn list_requests(
+    State(knowledge): State<Arc<Knowledge>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let limit = query.get("limit").map_or(Ok(LISTED), |limit| limit.parse::<usize>());
+    let Ok(limit @ 1..=LISTED_AT_MOST) = limit else {
+        return wrong(StatusCode::BAD_REQUEST, "`limit` is a number from 1 to 1000");
+    };
+    let which = match query.get("failed").map(String::as_str) {
+        None | Some("false") => Which::All,
+        Some("true") => Which::Failed,
+        Some(_) => return wrong(StatusCode::BAD_REQUEST, "`failed` is `true` or `false`"),
+    };
+    Json(json!({ "requests": knowledge.requests(which, limit).await })).into_response()
+}
+
+async fn show_request(State(knowledge): State<Arc<Knowledge>>, Path(id): Path<String>) -> Response {
+    let id: RequestId = match id.parse() {
+        Ok(id) => id,
+        Err(error) => return wrong(StatusCode::BAD_REQUEST, &format!("{error}")),
+    };
+    match knowledge.requests(Which::Id(id), 1).await.pop() {
+        Some(request) => Json(request).into_response(),
+        None => wrong(
+            StatusCode::NOT_FOUND,
+            "the proxy does not remember this request: it was not served here, is still running, or too many have come since",
+        ),
+    }
+}
+
+fn wrong(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "status": "error", "message": message }))).into_response()
+}

@@ -1,0 +1,147 @@
+//! What `status` shows: the proxy, its accounts and what they have been used for.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::api::Knowledge;
+use crate::accounts::{Account, Kind};
+use crate::credential::hot::Freshness;
+use crate::pipeline::authorize;
+use crate::telemetry::rate_limits::RateLimits;
+use crate::telemetry::recent::Which;
+use crate::telemetry::traffic::Counts;
+use crate::types::account::AccountName;
+use crate::types::clock::WallTime;
+
+/// Failures that are shown.
+const LAST_FAILURES: usize = 5;
+
+/// What does not change while the proxy runs.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub started: WallTime,
+    /// The configuration file, if there is one.
+    pub config_file: Option<String>,
+    /// As a person would type them.
+    pub listen: Vec<String>,
+    pub upstream: String,
+    pub sandbox: bool,
+    pub threads: usize,
+}
+
+/// The whole status.
+pub async fn of(knowledge: &Knowledge) -> Value {
+    let now = knowledge.clock.now();
+    let traffic = knowledge.traffic().await;
+    let failures = knowledge.requests(Which::Failed, LAST_FAILURES).await;
+    let accounts = knowledge.accounts.load();
+    let default = accounts.default_index().map(|index| &accounts.all()[index].name);
+    let shown = accounts.all().iter().map(|account| {
+        let used = traffic.accounts.get(&account.name).copied().unwrap_or_default();
+        account_status(knowledge, account, default, used)
+    });
+    let About { started, config_file, listen, upstream, sandbox, threads } = &knowledge.about;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "started_at": started.to_string(),
+        "uptime_seconds": started.until(now).as_secs(),
+        "config_file": config_file,
+        "listen": listen,
+        "upstream": upstream,
+        "sandbox": sandbox,
+        "threads": threads,
+        "accounts": shown.collect::<Vec<_>>(),
+        "traffic": counts(&traffic.all()),
+        "refusals": traffic.refusals,
+        "last_failures": failures,
+    })
+}
+
+fn account_status(
+    knowledge: &Knowledge,
+    account: &Account,
+    default: Option<&AccountName>,
+    (used, limits): (Counts, Option<RateLimits>),
+) -> Value {
+    json!({
+        "name": account.name.as_str(),
+        "default": default == Some(&account.name),
+        "kind": kind(account),
+        "hub_id": account.hub_id,
+        "scopes": account.about.scopes,
+        "token": token(knowledge, account),
+        "policy": account.policy.mode.value.to_string(),
+        "traffic": counts(&used),
+        "rate_limits": limits.map(|limits| rate_limits(&limits)),
+    })
+}
+
+fn kind(account: &Account) -> &'static str {
+    match (&account.kind, account.credential.can_refresh()) {
+        (Kind::Developer { .. }, _) => "developer_api_key",
+        (Kind::App, _) => "client_credentials",
+        (Kind::Portal, true) => "refreshed",
+        (Kind::Portal, false) => "static",
+    }
+}
+
+fn token(knowledge: &Knowledge, account: &Account) -> Value {
+    let credential = &account.credential;
+    let standing = credential.standing(knowledge.clock.moment());
+    let readiness = credential.readiness();
+    let refusal = readiness.err().map(|why| authorize::refusal(&account.name, why));
+    let state = match (&refusal, &account.kind, standing.freshness) {
+        (Some(refusal), ..) => refusal.code(),
+        (None, Kind::Developer { .. }, _) => "developer-key",
+        (None, _, Freshness::Missing) => "not-fetched-yet",
+        (None, _, Freshness::Fresh) if standing.left.is_none() => "static",
+        (None, _, Freshness::Fresh) => "fresh",
+        (None, _, Freshness::Stale) => "stale",
+        (None, _, Freshness::Expired) => "expired",
+    };
+    json!({
+        "state": state,
+        "message": refusal.map(|refusal| refusal.message()),
+        "expires_in_seconds": standing.left.map(|left| left.as_secs()),
+        "age_seconds": standing.age.map(|age| age.as_secs()),
+        "generation": standing.generation,
+        "degraded": credential.is_degraded(),
+    })
+}
+
+fn counts(counts: &Counts) -> Value {
+    let average = counts.upstream_time.as_secs_f64() * 1000.0 / counts.answered.max(1) as f64;
+    json!({
+        "requests": counts.requests,
+        "by_status": {
+            "2xx": counts.by_class[1],
+            "3xx": counts.by_class[2],
+            "4xx": counts.by_class[3],
+            "5xx": counts.by_class[4],
+        },
+        "refused": counts.refused,
+        "replayed": counts.replayed,
+        "broke_off": counts.broke_off,
+        "client_gone": counts.client_gone,
+        "bytes": counts.bytes,
+        "upstream_ms_on_average": (average * 10.0).round() / 10.0,
+    })
+}
+
+fn rate_limits(limits: &RateLimits) -> Value {
+    json!({
+        "remaining": limits.remaining,
+        "max": limits.max,
+        "interval_ms": limits.interval.map(millis),
+        "daily_remaining": limits.daily_remaining,
+        "daily": limits.daily,
+        "seen_seconds_ago": Instant::now().duration_since(limits.seen).as_secs(),
+    })
+}
+
+/// Milliseconds, for a JSON number.
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,182 @@
+//! What one core has counted: requests for each account, and the proxy's own answers.
+//!
+//! Plain cells, written by the one core that they belong to; whoever wants the sum asks each core.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::AddAssign;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::HeaderValue;
+
+use super::rate_limits::RateLimits;
+use super::record::{Ending, Record};
+use crate::types::account::AccountName;
+
+/// Rate limits are read from an answer at most so often.
+const SAMPLED_EVERY: Duration = Duration::from_millis(200);
+
+/// What was counted of one account's requests, or of those of no account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Of them, by the class of their status: 1xx to 5xx.
+    pub by_class: [u64; 5],
+    /// Answered by the proxy itself.
+    pub refused: u64,
+    /// Sent a second time after a 401.
+    pub replayed: u64,
+    /// The upstream's answer broke off.
+    pub broke_off: u64,
+    /// The client did not wait for the whole answer.
+    pub client_gone: u64,
+    /// Bytes of answers.
+    pub bytes: u64,
+    /// Time from the request's sending to the head of its answer, of all that were sent.
+    pub upstream_time: Duration,
+    /// Requests that were sent to the upstream and answered.
+    pub answered: u64,
+}
+
+/// The traffic of one account on one core.
+#[derive(Debug)]
+pub struct AccountTraffic {
+    pub name: AccountName,
+    counts: RefCell<Counts>,
+    limits: Cell<Option<RateLimits>>,
+}
+
+/// All that one core has counted.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    accounts: RefCell<HashMap<AccountName, Rc<AccountTraffic>>>,
+    /// Requests that got no account: refused before, or for the proxy's own paths.
+    unassigned: RefCell<Counts>,
+    refusals: RefCell<HashMap<&'static str, u64>>,
+}
+
+/// A copy of what a core has counted, for other threads.
+#[derive(Clone, Debug, Default)]
+pub struct TrafficSummary {
+    pub accounts: HashMap<AccountName, (Counts, Option<RateLimits>)>,
+    pub unassigned: Counts,
+    /// By `X-HubSpot-Proxy-Error`.
+    pub refusals: HashMap<&'static str, u64>,
+}
+
+impl Counts {
+    fn count(&mut self, record: &Record) {
+        self.requests += 1;
+        let class = usize::from(record.status.as_u16() / 100);
+        if let Some(count) = class.checked_sub(1).and_then(|class| self.by_class.get_mut(class)) {
+            *count += 1;
+        }
+        self.refused += u64::from(record.refusal.is_some());
+        self.replayed += u64::from(record.replay == Some(super::REPLAYED));
+        self.broke_off += u64::from(record.ending == Ending::BrokeOff);
+        self.client_gone += u64::from(record.ending == Ending::ClientGone);
+        self.bytes += record.bytes;
+        if let (Some(sent), Some(answered), None) = (record.sent, record.answered, &record.refusal)
+        {
+            self.upstream_time += answered.saturating_sub(sent);
+            self.answered += 1;
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        for (sum, more) in self.by_class.iter_mut().zip(other.by_class) {
+            *sum += more;
+        }
+        self.refused += other.refused;
+        self.replayed += other.replayed;
+        self.broke_off += other.broke_off;
+        self.client_gone += other.client_gone;
+        self.bytes += other.bytes;
+        self.upstream_time += other.upstream_time;
+        self.answered += other.answered;
+    }
+}
+
+impl AccountTraffic {
+    /// Looks at what an answer says of the account's rate limits, unless that was done just now.
+    pub fn see_limits(&self, headers: &HeaderMap<HeaderValue>, now: Instant) {
+        let is_recent = |last: RateLimits| now.duration_since(last.seen) < SAMPLED_EVERY;
+        if self.limits.get().is_some_and(is_recent) {
+            return;
+        }
+        if let Some(limits) = RateLimits::of(headers, now) {
+            self.limits.set(Some(limits));
+        }
+    }
+}
+
+impl Traffic {
+    /// The place where requests of `account` are counted.
+    pub fn of(&self, account: &AccountName) -> Rc<AccountTraffic> {
+        let mut accounts = self.accounts.borrow_mut();
+        if let Some(traffic) = accounts.get(account) {
+            return Rc::clone(traffic);
+        }
+        let traffic = AccountTraffic {
+            name: account.clone(),
+            counts: RefCell::default(),
+            limits: Cell::default(),
+        };
+        Rc::clone(accounts.entry(account.clone()).or_insert(Rc::new(traffic)))
+    }
+
+    /// Counts a request that has ended.
+    pub fn count(&self, record: &Record) {
+        match &record.account {
+            Some(account) => account.counts.borrow_mut().count(record),
+            None => self.unassigned.borrow_mut().count(record),
+        }
+        if let Some(refusal) = &record.refusal {
+            *self.refusals.borrow_mut().entry(refusal.code()).or_default() += 1;
+        }
+    }
+
+    /// A copy for other threads.
+    pub fn summary(&self) -> TrafficSummary {
+        let accounts = self.accounts.borrow();
+        let copied = accounts.values().map(|traffic| {
+            (traffic.name.clone(), (*traffic.counts.borrow(), traffic.limits.get()))
+        });
+        TrafficSummary {
+            accounts: copied.collect(),
+            unassigned: *self.unassigned.borrow(),
+            refusals: self.refusals.borrow().clone(),
+        }
+    }
+}
+
+impl TrafficSummary {
+    /// Of all requests, whichever account they were for.
+    pub fn all(&self) -> Counts {
+        let mut all = self.unassigned;
+        for (counts, _) in self.accounts.values() {
+            all += *counts;
+        }
+        all
+    }
+}
+
+impl AddAssign for TrafficSummary {
+    fn add_assign(&mut self, other: Self) {
+        self.unassigned += other.unassigned;
+        for (name, (counts, limits)) in other.accounts {
+            let sum = self.accounts.entry(name).or_default();
+            sum.0 += counts;
+            sum.1 = RateLimits::later(sum.1, limits);
+        }
+        for (code, count) in other.refusals {
+            *self.refusals.entry(code).or_default() += count;
+        }
+    }
+}

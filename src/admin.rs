@@ -8,6 +8,7 @@ pub mod access;
 pub mod api;
 mod explain;
 mod health;
+mod metrics;
 pub mod status;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use crate::types::refusal::Refusal;
 use access::AdminKey;
 use api::Api;
 
+/// Where Prometheus finds the counters.
+const METRICS: &str = "/_proxy/metrics";
 /// A request body of the admin API is no larger, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
 
@@ -49,6 +52,24 @@ impl Admin {
     /// Answers for these accounts; without `remote` there is no admin API.
     pub fn new(accounts: Shared, remote: Option<Remote>) -> Self {
         Self { accounts, remote }
+    }
+
+    fn is_admin(&self, head: &Parts) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.key.is_shown_in(&head.headers))
+    }
+
+    fn metrics(&self, head: &Parts, known: bool) -> Result<LocalAnswer, Refusal> {
+        let remote = self.remote.clone().ok_or(Refusal::NotFound)?;
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
+        }
+        if !known && !self.is_admin(head) {
+            return Err(Refusal::ClientKeyRequired);
+        }
+        Ok(LocalAnswer::Elsewhere(Box::pin(async move {
+            let answering = remote.runtime.spawn(async move { remote.api.metrics().await });
+            answering.await.map_err(|_| Refusal::Internal)
+        })))
     }
 
     fn admin(&self, head: &Parts, body: Incoming) -> Result<LocalAnswer, Refusal> {
@@ -82,6 +103,9 @@ impl LocalPaths for Admin {
         if path.starts_with(api::PREFIX) {
             return self.admin(head, body);
         }
+        if path == METRICS {
+            return self.metrics(head, known);
+        }
         let answer: OnTheSpot = match path {
             "/_proxy/health" => health::health,
             "/_proxy/ready" => health::ready,
@@ -90,7 +114,7 @@ impl LocalPaths for Admin {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
         }
-        let known = known || self.remote.as_ref().is_some_and(|r| r.key.is_shown_in(&head.headers));
+        let known = known || self.is_admin(head);
         Ok(LocalAnswer::Here(answer(&self.accounts.load(), known)))
     }
 }

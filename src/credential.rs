@@ -227,6 +227,11 @@ impl Credential {
         }
     }
 
+    /// Calls for a token that brought one, and calls that did not, since the account was opened.
+    pub fn refreshes(&self) -> (u64, u64) {
+        self.refresher.as_ref().map_or((0, 0), Refresher::calls)
+    }
+
     /// Whether tokens come but the store does not take them: then the end of the process, or of the
     /// machine, can cost the grant.
     pub fn is_degraded(&self) -> bool {

@@ -4,10 +4,13 @@
 //! anybody reads them.
 
 pub mod cores;
+pub mod histogram;
+pub mod operations;
 pub mod rate_limits;
 pub mod recent;
 pub mod record;
 pub mod redact;
+mod template;
 pub mod traffic;
 
 use std::io::{self, IsTerminal};

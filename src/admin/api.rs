@@ -12,12 +12,13 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::explain::Told;
+use super::metrics;
 use super::status::{self, About};
 use crate::accounts::Shared;
 use crate::telemetry::cores::Cores;
@@ -35,7 +36,10 @@ const LISTED_AT_MOST: usize = 1000;
 
 /// The API, to be shared by all who answer for it.
 #[derive(Clone)]
-pub struct Api(Router);
+pub struct Api {
+    router: Router,
+    knowledge: Arc<Knowledge>,
+}
 
 /// What it answers from.
 pub struct Knowledge {
@@ -48,6 +52,7 @@ pub struct Knowledge {
 impl Api {
     /// Answers from `knowledge`.
     pub fn new(knowledge: Knowledge) -> Self {
+        let knowledge = Arc::new(knowledge);
         let router = Router::new()
             .route("/_proxy/api/status", get(show_status))
             .route("/_proxy/api/requests", get(list_requests))
@@ -56,13 +61,21 @@ impl Api {
             .method_not_allowed_fallback(async || {
                 wrong(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
             })
-            .with_state(Arc::new(knowledge));
-        Self(router)
+            .with_state(Arc::clone(&knowledge));
+        Self { router, knowledge }
+    }
+
+    /// What Prometheus scrapes.
+    pub async fn metrics(&self) -> Response {
+        match metrics::text(&self.knowledge).await {
+            Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+            Err(error) => wrong(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
     }
 
     /// Answers a request whose caller has been found to be allowed.
     pub async fn answer(mut self, request: Request<Body>) -> Response {
-        let answered: Result<Response, Infallible> = self.0.call(request).await;
+        let answered: Result<Response, Infallible> = self.router.call(request).await;
         let mut answer = answered.unwrap_or_else(|never| match never {});
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer

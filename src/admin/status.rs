@@ -10,7 +10,7 @@ use crate::credential::hot::Freshness;
 use crate::pipeline::authorize;
 use crate::telemetry::rate_limits::RateLimits;
 use crate::telemetry::recent::Which;
-use crate::telemetry::traffic::Counts;
+use crate::telemetry::traffic::{AccountSummary, Counts};
 use crate::types::account::AccountName;
 use crate::types::clock::WallTime;
 
@@ -38,8 +38,8 @@ pub async fn of(knowledge: &Knowledge) -> Value {
     let accounts = knowledge.accounts.load();
     let default = accounts.default_index().map(|index| &accounts.all()[index].name);
     let shown = accounts.all().iter().map(|account| {
-        let used = traffic.accounts.get(&account.name).copied().unwrap_or_default();
-        account_status(knowledge, account, default, used)
+        let used = traffic.accounts.get(&account.name).cloned().unwrap_or_default();
+        account_status(knowledge, account, default, &used)
     });
     let About { started, config_file, listen, upstream, sandbox, threads } = &knowledge.about;
     json!({
@@ -63,7 +63,7 @@ fn account_status(
     knowledge: &Knowledge,
     account: &Account,
     default: Option<&AccountName>,
-    (used, limits): (Counts, Option<RateLimits>),
+    used: &AccountSummary,
 ) -> Value {
     json!({
         "name": account.name.as_str(),
@@ -73,8 +73,8 @@ fn account_status(
         "scopes": account.about.scopes,
         "token": token(knowledge, account),
         "policy": account.policy.mode.value.to_string(),
-        "traffic": counts(&used),
-        "rate_limits": limits.map(|limits| rate_limits(&limits)),
+        "traffic": counts(&used.counts),
+        "rate_limits": used.limits.map(|limits| rate_limits(&limits)),
     })
 }
 
@@ -112,7 +112,8 @@ fn token(knowledge: &Knowledge, account: &Account) -> Value {
 }
 
 fn counts(counts: &Counts) -> Value {
-    let average = counts.upstream_time.as_secs_f64() * 1000.0 / counts.answered.max(1) as f64;
+    let (sum, count) = (counts.upstream_time.sum(), counts.upstream_time.count());
+    let average = sum.as_secs_f64() * 1000.0 / count.max(1) as f64;
     json!({
         "requests": counts.requests,
         "by_status": {

@@ -3,6 +3,7 @@
 mod stored;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -54,6 +55,14 @@ pub(super) struct Refresher {
     state: Mutex<State>,
     /// Tells of each token that is published and of the end of each refresh.
     events: watch::Sender<()>,
+    calls: Calls,
+}
+
+/// What the token endpoint was asked so far.
+#[derive(Debug, Default)]
+struct Calls {
+    answered: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -97,7 +106,7 @@ impl Standing {
 impl Refresher {
     pub(super) fn new(source: Box<dyn TokenSource>, engine: Engine) -> Self {
         let events = watch::Sender::new(());
-        Self { source, engine, state: Mutex::default(), events }
+        Self { source, engine, state: Mutex::default(), events, calls: Calls::default() }
     }
 
     pub(super) fn moment(&self) -> Moment {
@@ -208,9 +217,18 @@ impl Refresher {
 
     async fn fetch(&self, refresh_token: Option<&Secret>) -> Result<Fetched, FetchError> {
         let fetch = within(LONGEST_FETCH, self.source.fetch(refresh_token));
-        fetch.await.unwrap_or_else(|| {
+        let fetched = fetch.await.unwrap_or_else(|| {
             Err(FetchError::Transient("the token endpoint takes too long".into(), None))
-        })
+        });
+        let Calls { answered, failed } = &self.calls;
+        if fetched.is_ok() { answered } else { failed }.fetch_add(1, Ordering::Relaxed);
+        fetched
+    }
+
+    /// Calls that brought a token, and calls that did not.
+    pub(super) fn calls(&self) -> (u64, u64) {
+        let Calls { answered, failed } = &self.calls;
+        (answered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
     }
 
     /// Whether a token for `found` may be used for this account.

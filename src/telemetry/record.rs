@@ -156,6 +156,11 @@ impl Record {
         redact::path(&self.path)
     }
 
+    /// The path as it came, for counting alone.
+    pub(super) fn raw_path(&self) -> &str {
+        &self.path
+    }
+
     /// The time since it began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use http::header::HeaderValue;
 
+use super::histogram::Histogram;
+use super::operations::{self, Operations, Templates};
 use super::rate_limits::RateLimits;
 use super::record::{Ending, Record};
 use crate::types::account::AccountName;
@@ -35,10 +37,13 @@ pub struct Counts {
     pub client_gone: u64,
     /// Bytes of answers.
     pub bytes: u64,
-    /// Time from the request's sending to the head of its answer, of all that were sent.
-    pub upstream_time: Duration,
-    /// Requests that were sent to the upstream and answered.
-    pub answered: u64,
+    /// From a request's sending to the head of its answer; a connection that had to be made counts.
+    pub upstream_time: Histogram,
+    /// From a request's first byte to its sending; the wait for a token counts.
+    pub time_before: Histogram,
+    /// Answers over a connection that was new, and over one that had carried others: by HTTP/1.1, then
+    /// by HTTP/2.
+    pub connections: [[u64; 2]; 2],
 }
 
 /// The traffic of one account on one core.
@@ -46,6 +51,7 @@ pub struct Counts {
 pub struct AccountTraffic {
     pub name: AccountName,
     counts: RefCell<Counts>,
+    operations: RefCell<Operations>,
     limits: Cell<Option<RateLimits>>,
 }
 
@@ -56,12 +62,22 @@ pub struct Traffic {
     /// Requests that got no account: refused before, or for the proxy's own paths.
     unassigned: RefCell<Counts>,
     refusals: RefCell<HashMap<&'static str, u64>>,
+    templates: RefCell<Templates>,
+}
+
+/// The same of one account, for other threads.
+#[derive(Clone, Debug, Default)]
+pub struct AccountSummary {
+    pub counts: Counts,
+    pub limits: Option<RateLimits>,
+    /// One for each operation and status, and for each core that has seen it.
+    pub operations: Vec<operations::Told>,
 }
 
 /// A copy of what a core has counted, for other threads.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficSummary {
-    pub accounts: HashMap<AccountName, (Counts, Option<RateLimits>)>,
+    pub accounts: HashMap<AccountName, AccountSummary>,
     pub unassigned: Counts,
     /// By `X-HubSpot-Proxy-Error`.
     pub refusals: HashMap<&'static str, u64>,
@@ -79,10 +95,14 @@ impl Counts {
         self.broke_off += u64::from(record.ending == Ending::BrokeOff);
         self.client_gone += u64::from(record.ending == Ending::ClientGone);
         self.bytes += record.bytes;
-        if let (Some(sent), Some(answered), None) = (record.sent, record.answered, &record.refusal)
-        {
-            self.upstream_time += answered.saturating_sub(sent);
-            self.answered += 1;
+        let (Some(sent), Some(answered), None) = (record.sent, record.answered, &record.refusal)
+        else {
+            return;
+        };
+        self.upstream_time.observe(answered.saturating_sub(sent));
+        self.time_before.observe(sent);
+        if let Some(via) = record.via {
+            self.connections[usize::from(via.http2)][usize::from(via.reused)] += 1;
         }
     }
 }
@@ -99,7 +119,11 @@ impl AddAssign for Counts {
         self.client_gone += other.client_gone;
         self.bytes += other.bytes;
         self.upstream_time += other.upstream_time;
-        self.answered += other.answered;
+        self.time_before += other.time_before;
+        for (sum, more) in self.connections.iter_mut().zip(other.connections) {
+            sum[0] += more[0];
+            sum[1] += more[1];
+        }
     }
 }
 
@@ -126,6 +150,7 @@ impl Traffic {
         let traffic = AccountTraffic {
             name: account.clone(),
             counts: RefCell::default(),
+            operations: RefCell::default(),
             limits: Cell::default(),
         };
         Rc::clone(accounts.entry(account.clone()).or_insert(Rc::new(traffic)))
@@ -134,7 +159,11 @@ impl Traffic {
     /// Counts a request that has ended.
     pub fn count(&self, record: &Record) {
         match &record.account {
-            Some(account) => account.counts.borrow_mut().count(record),
+            Some(account) => {
+                account.counts.borrow_mut().count(record);
+                let template = self.templates.borrow_mut().of(record.raw_path());
+                account.operations.borrow_mut().count(&record.method, template, record.status);
+            }
             None => self.unassigned.borrow_mut().count(record),
         }
         if let Some(refusal) = &record.refusal {
@@ -144,9 +173,14 @@ impl Traffic {
 
     /// A copy for other threads.
     pub fn summary(&self) -> TrafficSummary {
-        let accounts = self.accounts.borrow();
+        let (accounts, templates) = (self.accounts.borrow(), self.templates.borrow());
         let copied = accounts.values().map(|traffic| {
-            (traffic.name.clone(), (*traffic.counts.borrow(), traffic.limits.get()))
+            let summary = AccountSummary {
+                counts: *traffic.counts.borrow(),
+                limits: traffic.limits.get(),
+                operations: traffic.operations.borrow().told(&templates),
+            };
+            (traffic.name.clone(), summary)
         });
         TrafficSummary {
             accounts: copied.collect(),
@@ -160,8 +194,8 @@ impl TrafficSummary {
     /// Of all requests, whichever account they were for.
     pub fn all(&self) -> Counts {
         let mut all = self.unassigned;
-        for (counts, _) in self.accounts.values() {
-            all += *counts;
+        for account in self.accounts.values() {
+            all += account.counts;
         }
         all
     }
@@ -170,10 +204,11 @@ impl TrafficSummary {
 impl AddAssign for TrafficSummary {
     fn add_assign(&mut self, other: Self) {
         self.unassigned += other.unassigned;
-        for (name, (counts, limits)) in other.accounts {
+        for (name, account) in other.accounts {
             let sum = self.accounts.entry(name).or_default();
-            sum.0 += counts;
-            sum.1 = RateLimits::later(sum.1, limits);
+            sum.counts += account.counts;
+            sum.limits = RateLimits::later(sum.limits, account.limits);
+            sum.operations.extend(account.operations);
         }
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;

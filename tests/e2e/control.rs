@@ -219,3 +219,50 @@ fn of_several_proxies_one_has_to_be_named() {
     assert_eq!(home.run(&["status", "--listen", "localhost:1"], &[], "").status, 1);
     assert_eq!(home.run(&["status", "--listen", "nonsense:x:y"], &[], "").status, 2);
 }
+
+#[test]
+fn metrics_count_operations_by_template_and_not_by_id() {
+    let home = Home::new();
+    let (_sandbox, proxy) = in_sandbox(&home);
+    for target in ["/crm/v3/objects/contacts/1001", "/crm/v3/objects/contacts/1002?secret=query"] {
+        assert_eq!(get(proxy.port, target).status(), 200);
+    }
+    get(proxy.port, "/@nobody/x");
+    let answer = get(proxy.port, "/_proxy/metrics");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = answer.text();
+    for line in [
+        "hubspot_proxy_requests_total{account=\"default\",method=\"GET\",path=\"/crm/v3/objects/contacts/{id}\",status=\"200\"} 2",
+        "hubspot_proxy_refusals_total{cause=\"unknown-account\"} 1",
+        "hubspot_proxy_upstream_seconds_count{account=\"default\"} 2",
+        "hubspot_proxy_account_ready{account=\"default\"} 1",
+        "hubspot_proxy_upstream_requests_total{connection=\"reused\",protocol=\"HTTP/1.1\"} ",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+    }
+    for hidden in ["1001", "secret", "sandbox-access-token"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+    let post = "POST /_proxy/metrics HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(exchange(proxy.port, post).refusal(), Some("method-not-allowed"));
+    let page = "GET /_proxy/metrics HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: cross-site\r\n\r\n";
+    assert_eq!(exchange(proxy.port, page).refusal(), Some("origin-not-allowed"));
+}
+
+#[test]
+fn where_keys_are_required_metrics_are_for_who_has_one() {
+    let (home, upstream) = (Home::new(), Upstream::answering(OK));
+    let key = home.run(&["keys", "create", "--name", "prometheus"], &[], "");
+    let proxy = Setup::in_front_of(&upstream.url())
+        .in_home(&home)
+        .env("HUBSPOT_PROXY_SERVER__CLIENT_KEYS", "required")
+        .start();
+    let admin = fs::read_to_string(folder(&home, &proxy).join("admin.key")).unwrap();
+    for (shown, status) in [("", 401), (key.stdout.trim(), 200), (admin.trim(), 200)] {
+        let request = format!(
+            "GET /_proxy/metrics HTTP/1.1\r\nHost: {{host}}\r\nAuthorization: Bearer {shown}\r\n\r\n"
+        );
+        assert_eq!(exchange(proxy.port, request).status(), status);
+    }
+}

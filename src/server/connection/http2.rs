@@ -62,6 +62,7 @@ pub async fn serve(
     let pipeline = Rc::clone(&connections.pipeline);
     let exchanges = Rc::clone(&activity);
     let refused = entrance.refusal.is_some();
+    let place = entrance.place.clone();
     let service = service_fn(move |request| {
         Rc::clone(&pipeline).handle(entrance.clone(), Rc::clone(&exchanges), request)
     });
@@ -83,6 +84,13 @@ pub async fn serve(
             }
             begun_at_last_look = begun;
             idle.restart();
+        }
+        if !told && place.as_ref().is_some_and(|place| place.is_forfeited()) {
+            told = true;
+            // It is not waited for any longer than for a head.
+            idle = connections.header.started();
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         if !told && (member.has_begun(cx) || (refused && activity.begun() > 0)) {
             told = true;

@@ -126,3 +126,18 @@ fn who_shows_no_valid_key_where_one_is_required_keeps_no_place_that_is_kept_for_
     until("the places are free", || as_many_as_are_served(&proxy, &key).len() == 4);
     assert_eq!(held.len(), 12);
 }
+
+#[test]
+fn an_http_2_connection_without_a_request_is_waited_for_no_longer_than_a_head() {
+    let upstream = Upstream::answering(OK);
+    let proxy = Setup::in_front_of(&upstream.url())
+        .env("HUBSPOT_PROXY_SERVER__HEADER_TIMEOUT", "200ms")
+        .start();
+    let mut client = Client::connect(proxy.port);
+    // The preface and an empty SETTINGS frame; the PING of the proxy's farewell is not answered.
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00");
+    let began = std::time::Instant::now();
+    let mut said = Vec::new();
+    std::io::Read::read_to_end(&mut client.stream, &mut said).unwrap();
+    assert!(!said.is_empty() && began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -31,7 +31,7 @@ use tracing::{debug, error};
 
 use crate::accounts::{Kind, Shared};
 use crate::telemetry::cores::Observer;
-use crate::types::client_key::ClientKey;
+use crate::types::client_key::{ClientKey, ClientKeys};
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
@@ -101,6 +101,12 @@ pub struct Pipeline {
     ids: RequestIds,
 }
 
+/// What the gate has let in.
+enum Admitted {
+    Preflight(Response<Bytes>),
+    Showing(Option<Arc<ClientKey>>),
+}
+
 impl Pipeline {
     /// The stages over one core's `upstream`.
     pub fn new(
@@ -129,12 +135,12 @@ impl Pipeline {
         let (observer, has_body) = (Rc::clone(&self.observer), !body.is_end_stream());
         let mut exchange = Exchange::begin(self.ids.next(), activity, observer, &head, has_body);
         exchange.note(|record| record.logged = self.settings.log_requests);
-        let client = Client {
+        let mut client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
             origin: self.settings.allowed.origin_of(&head.headers).cloned(),
             speaks_http2: head.version >= Version::HTTP_2,
             asks_for_head: head.method == Method::HEAD,
-            is_refused: entrance.refusal.is_some(),
+            is_refused: false,
         };
         async move {
             let mut served = None;
@@ -162,6 +168,7 @@ impl Pipeline {
                 exchange.refused(refusal);
                 Answer::Own(answer)
             });
+            client.is_refused = entrance.is_closing();
             Ok(self.finish(answer, exchange, served, client))
         }
     }
@@ -175,14 +182,11 @@ impl Pipeline {
         exchange: &mut Exchange,
         served_account: &mut Option<Served>,
     ) -> Result<Answer, Refusal> {
-        let Settings { head_limits, allowed, .. } = &self.settings;
-        gate::admit(&head, entrance, *head_limits, allowed)?;
-        if let Some(answer) = response::cors::preflight(&head, allowed) {
-            return Ok(Answer::Own(answer));
-        }
         let serving = self.accounts.serving();
-        let keys = serving.accounts().keys();
-        let key = gate::client_key::check(&head, keys, || self.clock.now())?;
+        let key = match self.admit(entrance, &head, serving.accounts().keys())? {
+            Admitted::Preflight(answer) => return Ok(Answer::Own(answer)),
+            Admitted::Showing(key) => key,
+        };
         if let Some(key) = &key {
             exchange.note(|record| record.key = Some(Arc::clone(key)));
         }
@@ -254,6 +258,35 @@ impl Pipeline {
                 let settling = unauthorized::settle(self, served, generation, answer, again, safe);
                 Box::pin(settling).await
             }
+        }
+    }
+
+    /// The gate, and whether the connection may keep its place.
+    fn admit(
+        &self,
+        entrance: &Entrance,
+        head: &Parts,
+        keys: &ClientKeys,
+    ) -> Result<Admitted, Refusal> {
+        let Settings { head_limits, allowed, keys_required, .. } = &self.settings;
+        let now = || self.clock.now();
+        let admitted = gate::admit(head, entrance, *head_limits, allowed).and_then(|()| {
+            match response::cors::preflight(head, allowed) {
+                Some(answer) => Ok(Admitted::Preflight(answer)),
+                None => gate::client_key::check(head, keys, now).map(Admitted::Showing),
+            }
+        });
+        let Some(place) = &entrance.place else { return admitted };
+        let key = match &admitted {
+            Ok(Admitted::Showing(key)) => key.as_ref(),
+            _ => None,
+        };
+        // Where keys are required, who shows none is told that, and costs the upstream nothing.
+        let is_served_all_the_same = key.is_none() && *keys_required;
+        let has_place = place.is_left_to(key, keys, now);
+        match admitted {
+            Ok(_) if !has_place && !is_served_all_the_same => Err(Refusal::Overloaded),
+            admitted => admitted,
         }
     }
 

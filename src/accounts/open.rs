@@ -116,11 +116,15 @@ impl Opener {
         store.accounts().await.map_err(OpenError::Unreadable)
     }
 
-    /// The client keys; none without a store.
-    async fn keys(&self) -> Result<ClientKeys, OpenError> {
+    /// The client keys; none without a store. Those that are in `previous` keep their connections.
+    async fn keys(&self, previous: Option<&Accounts>) -> Result<ClientKeys, OpenError> {
         let Some(store) = &self.store else { return Ok(ClientKeys::default()) };
         let stored = store.keys().await.map_err(OpenError::Unreadable)?;
-        Ok(ClientKeys::new(stored.into_iter().map(client_key).collect()))
+        let keys = ClientKeys::new(stored.into_iter().map(client_key).collect());
+        Ok(match previous {
+            Some(previous) => keys.carrying_on(previous.keys()),
+            None => keys,
+        })
     }
 
     /// Opens the accounts of `roster`. One that is in `previous` and whose grant is still the same
@@ -157,7 +161,7 @@ impl Opener {
             let account = Account { name, hub_id, kind, credential, policy, epoch, about };
             accounts.push(Arc::new(account));
         }
-        Ok(Accounts::new(accounts, roster.default.as_ref()).with_keys(self.keys().await?))
+        Ok(Accounts::new(accounts, roster.default.as_ref()).with_keys(self.keys(previous).await?))
     }
 
     fn read(
@@ -178,7 +182,7 @@ fn client_key(stored: StoredKey) -> ClientKey {
         let mode = Part { value, key: "--policy".into(), set_in: set_in.into() };
         Arc::new(Policy { mode, ..Policy::default() })
     });
-    ClientKey { name, hash, account, policy, expires }
+    ClientKey::new(name, hash, account, policy, expires)
 }
 
 impl Opening<'_> {

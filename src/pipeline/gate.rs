@@ -8,6 +8,7 @@ pub mod allowed;
 pub mod browser;
 pub mod client_key;
 mod host;
+pub mod place;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use crate::types::account::AccountName;
 use crate::types::path;
 use crate::types::refusal::Refusal;
 use allowed::Allowed;
+use place::Place;
 
 /// Where a request came in, and whether anything that comes in there is served.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entrance {
     /// The port that the listener is bound to, which `Host` has to match; a Unix socket has none.
     pub port: Option<u16>,
@@ -31,12 +33,19 @@ pub struct Entrance {
     /// Why requests on this connection are answered and not served: whose it is, or that it is one
     /// too many.
     pub refusal: Option<Rc<Refusal>>,
+    /// The place that the connection takes; `None` where it is not counted.
+    pub place: Option<Rc<Place>>,
 }
 
 impl Entrance {
     /// At a listener on `port` that serves any account.
     pub fn at(port: u16) -> Self {
-        Self { port: Some(port), account: None, refusal: None }
+        Self { port: Some(port), account: None, refusal: None, place: None }
+    }
+
+    /// Whether its connection takes no further request.
+    pub fn is_closing(&self) -> bool {
+        self.refusal.is_some() || self.place.as_ref().is_some_and(|place| place.is_forfeited())
     }
 }
 

@@ -25,6 +25,7 @@ use super::users::Watch;
 use crate::deadline::{Deadline, Deadlines};
 use crate::pipeline::Pipeline;
 use crate::pipeline::gate::Entrance;
+use crate::pipeline::gate::place::{Place, Room};
 use crate::types::refusal::Refusal;
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -64,6 +65,7 @@ pub struct Connections {
     header: Deadlines,
     watch: Watch,
     balance: Balance,
+    room: Rc<Room>,
     /// Connections of users who may not connect: what they open does not count against others.
     strangers: Balance,
     /// Connections for which there is no room.
@@ -87,6 +89,8 @@ enum Opening {
 impl Connections {
     /// The connections of the core that `balance` belongs to.
     pub fn new(pipeline: Rc<Pipeline>, limits: Limits, watch: Watch, balance: Balance) -> Rc<Self> {
+        let counted = balance.clone();
+        let room = Room::new(limits.max_connections, move || counted.total());
         let shortest = limits.header_timeout.min(limits.idle_timeout);
         let tick_length = (shortest / 4).clamp(Duration::from_millis(10), LONGEST_TICK);
         Rc::new(Self {
@@ -101,6 +105,7 @@ impl Connections {
             header: Deadlines::new(limits.header_timeout),
             watch,
             balance,
+            room,
             strangers: Balance::alone(),
             surplus: Balance::alone(),
         })
@@ -133,7 +138,8 @@ impl Connections {
         if told > REFUSED_IN_WORDS {
             return;
         }
-        let entrance = Entrance { refusal: refusal.map(Rc::new), ..entrance.clone() };
+        let place = refusal.is_none().then(|| Place::new(&self.room));
+        let entrance = Entrance { refusal: refusal.map(Rc::new), place, ..entrance.clone() };
         stream.send_without_delay();
         let connections = Rc::clone(self);
         let member = self.drain.join();

@@ -85,7 +85,7 @@ async fn serve(plan: &Plan, core: Core, mut stop: watch::Receiver<bool>) -> io::
     let mut accepting = Vec::new();
     for (socket, account) in sockets {
         let listener = Acceptor::new(socket)?;
-        let entrance = Entrance { port: listener.port()?, account, refusal: None };
+        let entrance = Entrance { port: listener.port()?, account, refusal: None, place: None };
         let (connections, balance) = (Rc::clone(&connections), balance.clone());
         let stop = stop.clone();
         accepting.push(tokio::task::spawn_local(async move {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,6 +26,8 @@ use super::secret::Secret;
 pub const PREFIX: &str = "hsp_";
 /// Random bytes of a key.
 const LENGTH: usize = 32;
+/// One part in so many of all places is kept back, in equal shares for the keys that are valid.
+const KEPT_BACK: usize = 4;
 
 /// A key as it is kept: its SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,13 @@ pub struct ClientKey {
     /// What it may do beside what the account may.
     pub policy: Option<Arc<Policy>>,
     pub expires: Option<WallTime>,
+    /// Connections whose latest request showed it. Shared with what it was before the keys were read
+    /// anew.
+    connections: Arc<AtomicUsize>,
 }
+
+/// Counts a connection of one key for as long as it lives.
+pub struct Holding(Arc<AtomicUsize>);
 
 /// All keys of the proxy.
 #[derive(Debug, Default, PartialEq)]
@@ -122,6 +131,42 @@ impl ClientKeys {
         Self(keys.into_iter().map(Arc::new).collect())
     }
 
+    /// The same, those that were there `before` with the connections that they have.
+    pub fn carrying_on(mut self, before: &Self) -> Self {
+        for key in &mut self.0 {
+            if let Some(old) = before.0.iter().find(|old| old.hash == key.hash) {
+                let connections = Arc::clone(&old.connections);
+                *key = Arc::new(ClientKey { connections, ..ClientKey::clone(key) });
+            }
+        }
+        self
+    }
+
+    /// How many of `most` places whoever shows `key` may find taken, its own place included, before
+    /// the rest is for other keys. Up to half as many keys as there are places are each kept one at
+    /// least, and more are kept none.
+    pub fn places(
+        &self,
+        key: Option<&ClientKey>,
+        most: usize,
+        now: impl FnOnce() -> WallTime,
+    ) -> usize {
+        if self.0.is_empty() {
+            return most;
+        }
+        let now = now();
+        let valid = || self.0.iter().filter(|key| !key.has_expired(now));
+        let count = valid().count();
+        let least = usize::from(count <= most / 2);
+        let each = (most / KEPT_BACK).checked_div(count).unwrap_or(0).max(least);
+        if key.is_some_and(|key| key.connections() <= each) {
+            return most;
+        }
+        let others = valid().filter(|other| key.is_none_or(|key| key != &***other));
+        let kept: usize = others.map(|other| each.saturating_sub(other.connections())).sum();
+        most.saturating_sub(kept)
+    }
+
     /// The key that `presented` is. All are looked at, each in the same time.
     pub fn find(&self, presented: &[u8]) -> Option<&Arc<ClientKey>> {
         let hash = KeyHash::of(presented);
@@ -138,9 +183,43 @@ impl PartialEq for ClientKey {
 }
 
 impl ClientKey {
+    /// A key that no connection has shown yet.
+    pub fn new(
+        name: KeyName,
+        hash: KeyHash,
+        account: Option<AccountName>,
+        policy: Option<Arc<Policy>>,
+        expires: Option<WallTime>,
+    ) -> Self {
+        Self { name, hash, account, policy, expires, connections: Arc::default() }
+    }
+
+    /// Counts a connection whose latest request showed it.
+    pub fn hold(&self) -> Holding {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Holding(Arc::clone(&self.connections))
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Whether its time is over at `now`.
     pub fn has_expired(&self, now: WallTime) -> bool {
         self.expires.is_some_and(|end| now >= end)
+    }
+}
+
+impl Holding {
+    /// Whether it is a connection of `key`.
+    pub fn is_of(&self, key: &ClientKey) -> bool {
+        Arc::ptr_eq(&self.0, &key.connections)
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -152,7 +231,7 @@ mod tests {
     fn key(name: &str, presented: &str) -> ClientKey {
         let hash = KeyHash::of(presented.as_bytes());
         let expires = Some(WallTime(10));
-        ClientKey { name: name.parse().unwrap(), hash, account: None, policy: None, expires }
+        ClientKey::new(name.parse().unwrap(), hash, None, None, expires)
     }
 
     #[test]

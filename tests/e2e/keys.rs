@@ -16,7 +16,7 @@ type = \"access_token\"
 token = { env = \"BETA_TOKEN\" }
 ";
 
-fn create(home: &Home, arguments: &[&str]) -> String {
+pub fn create(home: &Home, arguments: &[&str]) -> String {
     let ran = home.run(&[&["keys", "create"], arguments].concat(), &[], "");
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let key = ran.stdout.trim().to_owned();

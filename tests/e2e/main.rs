@@ -25,6 +25,7 @@ mod http2_messages;
 mod http2_upstream;
 mod hygiene;
 mod isolation;
+mod key_places;
 mod keys;
 mod lifecycle;
 mod links;

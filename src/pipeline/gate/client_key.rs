@@ -121,12 +121,9 @@ mod tests {
     use crate::types::clock::WallTime;
 
     fn keys() -> ClientKeys {
-        let key = |name: &str, expires| ClientKey {
-            name: name.parse().unwrap(),
-            hash: KeyHash::of(format!("hsp_{name}").as_bytes()),
-            account: None,
-            policy: None,
-            expires,
+        let key = |name: &str, expires| {
+            let hash = KeyHash::of(format!("hsp_{name}").as_bytes());
+            ClientKey::new(name.parse().unwrap(), hash, None, None, expires)
         };
         ClientKeys::new(vec![key("one", None), key("two", None), key("old", Some(WallTime(5)))])
     }

@@ -62,13 +62,19 @@ pub async fn serve(
     let pipeline = Rc::clone(&connections.pipeline);
     let exchanges = Rc::clone(&activity);
     let refused = entrance.refusal.is_some();
+    let place = entrance.place.clone();
     let service = service_fn(move |request| {
         Rc::clone(&pipeline).handle(entrance.clone(), Rc::clone(&exchanges), request)
     });
     let watched = Watched::new(stream, early, Rc::default(), Rc::clone(&connections.pipeline));
     let io = TokioIo::new(watched);
     let mut connection = pin!(connections.http2.serve_connection(io, service));
-    let mut idle = connections.idle.started();
+    // Until there has been a request, it is waited for no longer than for a head.
+    let Limits { header_timeout, idle_timeout, .. } = connections.limits;
+    let mut idle = match header_timeout < idle_timeout {
+        true => connections.header.started(),
+        false => connections.idle.started(),
+    };
     let mut begun_at_last_look = 0;
     let mut told = false;
     poll_fn(|cx| {
@@ -81,8 +87,18 @@ pub async fn serve(
                 // It was told to end and does not.
                 return Poll::Ready(());
             }
+            match begun_at_last_look == 0 && !told {
+                true => idle = connections.idle.started(),
+                false => idle.restart(),
+            }
             begun_at_last_look = begun;
-            idle.restart();
+        }
+        if !told && place.as_ref().is_some_and(|place| place.is_forfeited()) {
+            told = true;
+            // It is not waited for any longer than for a head.
+            idle = connections.header.started();
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         if !told && (member.has_begun(cx) || (refused && activity.begun() > 0)) {
             told = true;

@@ -5,11 +5,13 @@
 pub mod follow;
 pub mod login;
 pub mod open;
+pub mod reload;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::config::Config;
 use crate::credential::Credential;
 use crate::types::account::{About, AccountName};
 use crate::types::client_key::ClientKeys;
@@ -31,6 +33,29 @@ pub struct Account {
     /// Of the stored grant that it depends on, if there is one.
     pub epoch: Option<u64>,
     pub about: About,
+    /// What was read where its secrets are configured, so that a new value is noticed.
+    pub secrets: Arc<[reload::ReadSecret]>,
+}
+
+impl Account {
+    /// The same, with the token that it holds.
+    fn under(&self, policy: Arc<Policy>, hub_id: Option<u64>) -> Self {
+        let kind = match &self.kind {
+            Kind::Portal => Kind::Portal,
+            Kind::App => Kind::App,
+            Kind::Developer { key } => Kind::Developer { key: key.duplicate() },
+        };
+        Self {
+            name: self.name.clone(),
+            hub_id,
+            kind,
+            credential: Arc::clone(&self.credential),
+            policy,
+            epoch: self.epoch,
+            about: self.about.clone(),
+            secrets: Arc::clone(&self.secrets),
+        }
+    }
 }
 
 /// What an account's credential speaks for, and so which operations it serves.
@@ -48,6 +73,7 @@ pub struct Accounts {
     accounts: Vec<Arc<Account>>,
     default: Option<usize>,
     keys: ClientKeys,
+    config: Option<Arc<Config>>,
 }
 
 /// Why a text names no account.
@@ -66,12 +92,22 @@ impl Accounts {
             Some(name) => accounts.iter().position(|account| account.name == *name),
             None => (accounts.len() == 1).then_some(0),
         };
-        Self { accounts, default, keys: ClientKeys::default() }
+        Self { accounts, default, keys: ClientKeys::default(), config: None }
     }
 
     /// The same with these client keys.
     pub fn with_keys(self, keys: ClientKeys) -> Self {
         Self { keys, ..self }
+    }
+
+    /// The same under `config`.
+    pub fn with_config(self, config: Arc<Config>) -> Self {
+        Self { config: Some(config), ..self }
+    }
+
+    /// The configuration that came with them; `None` is that of the start.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
     }
 
     /// The client keys.

@@ -15,6 +15,7 @@ mod layers;
 mod listen;
 mod paths;
 mod policy;
+mod reload_state;
 mod secret_ref;
 mod server;
 mod size;
@@ -22,6 +23,8 @@ mod size;
 mod tests;
 mod upstream;
 mod users;
+pub mod watch;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,16 +35,19 @@ use crate::types::account::AccountName;
 use crate::types::origin::Origin;
 use crate::types::policy::Policy;
 use layers::{Layer, Value};
+use paths::Candidate;
 
 pub use duration::parse_flag as parse_duration;
 pub use env::{Environment, SECRET_VARIABLES};
 pub use error::{ConfigError, Place};
 pub use listen::Listen;
 pub use paths::Folders;
+pub use reload_state::{ReloadState, SharedReloadState};
 pub use secret_ref::{STORE_KEY, SecretError, SecretRef, keyring};
 use server::Reach;
 pub use server::ServerConfig;
 pub use users::{AllowedUser, AllowedUsers};
+pub use written::{Written, takes_a_start};
 
 /// Where settings come from.
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub struct Flags {
 pub struct Loaded {
     pub config: Config,
     pub file: Option<PathBuf>,
+    /// What is set, key by key.
+    pub written: Written,
 }
 
 /// All that a command needs to know.
@@ -166,7 +174,7 @@ pub struct AccountConfig {
 }
 
 /// What kind of credential an account has, and where its secrets are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialConfig {
     AccessToken {
         token: SecretRef,
@@ -256,10 +264,28 @@ impl AccountConfig {
 
 /// Finds, reads, merges and checks the configuration.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
-    let Sources { config_flag, flags, env, folders } = sources;
+    load_from(sources, sources.folders.candidates(sources.config_flag))
+}
+
+/// The same once more, from the file that was `in_use` and no other: one that appears elsewhere does
+/// not take its place, and one that is gone is an error, not a configuration without settings.
+pub fn load_again(sources: &Sources<'_>, in_use: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let candidates = sources.folders.candidates(sources.config_flag).into_iter();
+    let candidates = candidates
+        .filter(|candidate| Some(candidate.path.as_path()) == in_use)
+        .map(|candidate| Candidate { in_use: true, ..candidate });
+    let loaded = load_from(sources, candidates.collect())?;
+    match in_use {
+        Some(path) if loaded.file.is_none() => Err(ConfigError::Gone { path: path.to_owned() }),
+        _ => Ok(loaded),
+    }
+}
+
+fn load_from(sources: &Sources<'_>, candidates: Vec<Candidate>) -> Result<Loaded, ConfigError> {
+    let Sources { flags, env, folders, .. } = sources;
     let mut file_used = None;
     let mut layer = Layer::default();
-    for candidate in folders.candidates(*config_flag) {
+    for candidate in candidates {
         if let Some(found) = file::read(&candidate, folders.base_of(&candidate.path))? {
             layer.merge(found);
             file_used = Some(candidate.path);
@@ -269,8 +295,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
     layer.merge(env::settings(env, folders.base())?);
     let made_by_environment = !flags.sandbox && env::add_account(env, &mut layer)?;
     layer.merge(from_flags(flags, folders));
+    let written = Written::of(&layer);
     let config = build(layer, flags.sandbox, made_by_environment)?;
-    Ok(Loaded { config, file: file_used })
+    Ok(Loaded { config, file: file_used, written })
 }
 
 fn from_flags(flags: &Flags, folders: &Folders) -> Layer {

@@ -30,8 +30,9 @@ use hyper::body::{Body, Incoming};
 use tracing::{debug, error};
 
 use crate::accounts::{Kind, Shared};
+use crate::config::Config;
 use crate::telemetry::cores::Observer;
-use crate::types::client_key::{ClientKey, ClientKeys};
+use crate::types::client_key::ClientKey;
 use crate::types::clock::SharedClock;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestIds;
@@ -46,7 +47,7 @@ use response::body::ResponseBody;
 use response::links::{self, Links};
 use response::old_paths::OldPath;
 use route::{Destination, Reserved, Route};
-use serving::{Current, Served};
+use serving::{Current, Served, Serving};
 
 /// What of the configuration the stages need.
 #[derive(Clone, Debug)]
@@ -67,6 +68,24 @@ pub struct Settings {
     pub response_header: bool,
     /// Whether each request is logged.
     pub log_requests: bool,
+}
+
+impl Settings {
+    /// Those of `config`.
+    pub fn of(config: &Config) -> Self {
+        let server = &config.server;
+        Self {
+            head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
+            keys_required: server.keys_required,
+            legacy_oauth_shim: config.legacy_oauth_shim,
+            allowed: Arc::new(Allowed::of(server)),
+            max_body_size: server.max_body_size,
+            replay_buffer: config.upstream.replay_buffer,
+            rewrite_links: config.upstream.rewrite_links,
+            response_header: server.response_header,
+            log_requests: config.log.requests,
+        }
+    }
 }
 
 /// The proxy's own paths: `/_proxy/` and `/favicon.ico`.
@@ -92,7 +111,6 @@ pub enum LocalAnswer {
 
 /// The stages of one core.
 pub struct Pipeline {
-    pub(crate) settings: Settings,
     pub(crate) upstream: Rc<Upstream>,
     accounts: Current,
     clock: SharedClock,
@@ -117,9 +135,9 @@ impl Pipeline {
         observer: Rc<Observer>,
         clock: SharedClock,
     ) -> Rc<Self> {
-        let accounts = Current::new(accounts, Arc::clone(&clock));
+        let accounts = Current::new(accounts, settings, Arc::clone(&clock));
         let ids = RequestIds::new();
-        Rc::new(Self { settings, upstream, accounts, clock, local, observer, ids })
+        Rc::new(Self { upstream, accounts, clock, local, observer, ids })
     }
 
     /// Serves one request. Never fails: what goes wrong is an answer.
@@ -132,29 +150,32 @@ impl Pipeline {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
         let (head, body) = request.into_parts();
+        let serving = self.accounts.serving();
+        let settings = serving.settings();
         let (observer, has_body) = (Rc::clone(&self.observer), !body.is_end_stream());
         let mut exchange = Exchange::begin(self.ids.next(), activity, observer, &head, has_body);
-        exchange.note(|record| record.logged = self.settings.log_requests);
+        exchange.note(|record| record.logged = settings.log_requests);
         let mut client = Client {
             is_browser: gate::browser::is_browser(&head.headers),
-            origin: self.settings.allowed.origin_of(&head.headers).cloned(),
+            origin: settings.allowed.origin_of(&head.headers).cloned(),
             speaks_http2: head.version >= Version::HTTP_2,
             asks_for_head: head.method == Method::HEAD,
             is_refused: false,
         };
         async move {
             let mut served = None;
-            let links = self.settings.rewrite_links.then(|| Links::of(&head));
+            let links = serving.settings().rewrite_links.then(|| Links::of(&head));
             let outcome = {
-                let serving = pin!(async {
+                let answering = pin!(async {
+                    let (exchange, served) = (&mut exchange, &mut served);
                     let answer =
-                        self.serve(&entrance, head, body, &mut exchange, &mut served).await?;
+                        self.serve(&serving, &entrance, head, body, exchange, served).await?;
                     match links {
                         Some(links) => Ok(Box::pin(links.rewrite(answer)).await),
                         None => Ok(answer),
                     }
                 });
-                without_panic(serving).await
+                without_panic(answering).await
             };
             let answer = outcome.unwrap_or_else(|refusal| {
                 match refusal {
@@ -169,31 +190,32 @@ impl Pipeline {
                 Answer::Own(answer)
             });
             client.is_refused = entrance.is_closing();
-            Ok(self.finish(answer, exchange, served, client))
+            Ok(self.finish(answer, exchange, served, client, serving.settings()))
         }
     }
 
     /// The stages in their order.
     async fn serve(
         &self,
+        serving: &Rc<Serving>,
         entrance: &Entrance,
         mut head: Parts,
         body: Incoming,
         exchange: &mut Exchange,
         served_account: &mut Option<Served>,
     ) -> Result<Answer, Refusal> {
-        let serving = self.accounts.serving();
-        let key = match self.admit(entrance, &head, serving.accounts().keys())? {
+        let settings = serving.settings();
+        let key = match self.admit(entrance, &head, serving)? {
             Admitted::Preflight(answer) => return Ok(Answer::Own(answer)),
             Admitted::Showing(key) => key,
         };
         if let Some(key) = &key {
             exchange.note(|record| record.key = Some(Arc::clone(key)));
         }
-        if self.settings.legacy_oauth_shim
+        if settings.legacy_oauth_shim
             && let Some(asked) = oauth_shim::asked(&head)
         {
-            let answering = self.answer_old_client(asked, entrance, head, body, key);
+            let answering = self.answer_old_client(serving, asked, entrance, head, body, key);
             return Box::pin(answering).await;
         }
         let reserved = Reserved {
@@ -204,22 +226,22 @@ impl Pipeline {
             match route::choose(&mut head, serving.accounts(), reserved)? {
                 Route::Upstream(destination) => destination,
                 Route::Local(path) => {
-                    let known = key.is_some() || !self.settings.keys_required;
+                    let known = key.is_some() || !settings.keys_required;
                     return match self.local.answer(&head, &path, body, known)? {
                         LocalAnswer::Here(answer) => Ok(Answer::Own(answer)),
                         LocalAnswer::Elsewhere(answer) => answer.await.map(Answer::Admin),
                     };
                 }
             };
-        if key.is_none() && self.settings.keys_required {
+        if key.is_none() && settings.keys_required {
             return Err(Refusal::ClientKeyRequired);
         }
-        let served = &*served_account.insert(serving.serve(account));
+        let served = &*served_account.insert(Rc::clone(serving).serve(account));
         exchange.serves(served.traffic(&self.observer.traffic), chosen_by);
         exchange.asks_for(OldPath::of(target.decoded()));
         policy::check(&head.method, &target, served.account(), key.as_deref())?;
         authorize::clean_headers(&mut head.headers);
-        if self.settings.rewrite_links {
+        if settings.rewrite_links {
             links::ask_for_readable(&mut head.headers);
         }
         let target = authorize::clean_target(target.into_sent());
@@ -238,12 +260,12 @@ impl Pipeline {
         exchange.sending(&served.account().kind, generation);
         let safe = is_safe(&head.method);
         let credential = &served.account().credential;
-        let limits = forward::body_limits(&self.settings, credential.can_refresh());
+        let limits = forward::body_limits(settings, credential.can_refresh());
         let outgoing = forward::outgoing(head, body, target, limits, exchange.unread())?;
         let sent = self.upstream.send(outgoing, credential.can_refresh()).await;
         let Sent { mut answer, again, via } = sent
             .and_then(forward::check_status)
-            .map_err(|failure| forward::refusal(failure, safe, self.settings.max_body_size))?;
+            .map_err(|failure| forward::refusal(failure, safe, settings.max_body_size))?;
         exchange.note(|record| record.via = Some(via));
         if let Kind::Developer { key } = &served.account().kind {
             authorize::conceal_developer_key(answer.headers_mut(), key);
@@ -266,9 +288,10 @@ impl Pipeline {
         &self,
         entrance: &Entrance,
         head: &Parts,
-        keys: &ClientKeys,
+        serving: &Serving,
     ) -> Result<Admitted, Refusal> {
-        let Settings { head_limits, allowed, keys_required, .. } = &self.settings;
+        let Settings { head_limits, allowed, keys_required, .. } = serving.settings();
+        let keys = serving.accounts().keys();
         let now = || self.clock.now();
         let admitted = gate::admit(head, entrance, *head_limits, allowed).and_then(|()| {
             match response::cors::preflight(head, allowed) {
@@ -293,13 +316,13 @@ impl Pipeline {
     /// What stands for HubSpot's token endpoints where `legacy_oauth_shim` is on.
     async fn answer_old_client(
         &self,
+        serving: &Serving,
         asked: Asked,
         entrance: &Entrance,
         mut head: Parts,
         body: Incoming,
         key: Option<Arc<ClientKey>>,
     ) -> Result<Answer, Refusal> {
-        let serving = self.accounts.serving();
         let now = || self.clock.now();
         let in_form = match asked {
             Asked::Token => oauth_shim::key_in_form(body, serving.accounts().keys(), now).await?,
@@ -312,7 +335,7 @@ impl Pipeline {
             (Some((key, text)), _) => (Some(key), Some(text)),
             (None, key) => (key, None),
         };
-        if key.is_none() && self.settings.keys_required {
+        if key.is_none() && serving.settings().keys_required {
             return Err(Refusal::ClientKeyRequired);
         }
         let reserved = Reserved {

@@ -30,8 +30,6 @@ use crate::admin::api::{Api, Knowledge};
 use crate::admin::status::About;
 use crate::config::Config;
 use crate::pipeline::Settings;
-use crate::pipeline::gate::HeadLimits;
-use crate::pipeline::gate::allowed::Allowed;
 use crate::telemetry::cores::{Cores, Questions};
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
@@ -111,7 +109,7 @@ impl Server {
         let plan = Plan {
             cores: config.server.threads,
             admin,
-            settings: settings(config),
+            settings: Settings::of(config),
             limits: limits(config),
             users: Users::resolve(&config.server.allowed_users, tcp)?,
             accounts,
@@ -187,30 +185,6 @@ impl Door {
     /// The same socket for one more core.
     fn for_a_core(&self) -> io::Result<Reserved> {
         Ok((self.listener.for_a_core()?, self.account.clone()))
-    }
-}
-
-fn settings(config: &Config) -> Settings {
-    let server = &config.server;
-    Settings {
-        head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
-        keys_required: server.keys_required,
-        legacy_oauth_shim: config.legacy_oauth_shim,
-        allowed: Arc::new(allowed(config)),
-        max_body_size: server.max_body_size,
-        replay_buffer: config.upstream.replay_buffer,
-        rewrite_links: config.upstream.rewrite_links,
-        response_header: server.response_header,
-        log_requests: config.log.requests,
-    }
-}
-
-fn allowed(config: &Config) -> Allowed {
-    let origins = config.server.allowed_origins.iter();
-    // A parsed origin is visible ASCII: none is left out.
-    Allowed {
-        hosts: config.server.allowed_hosts.clone(),
-        origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::open::{OpenError, Opener};
@@ -13,14 +14,20 @@ use super::{Accounts, Shared};
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Opens the accounts anew each time that `changed` returns true, until it returns false.
-pub async fn follow(opener: &Opener, accounts: &Shared, mut changed: impl AsyncFnMut() -> bool) {
+pub async fn follow(
+    opener: &Mutex<Opener>,
+    accounts: &Shared,
+    mut changed: impl AsyncFnMut() -> bool,
+) {
     let mut failing = false;
     loop {
         tokio::select! {
             more = changed() => if !more { return },
             () = tokio::time::sleep(AGAIN), if failing || accounts.load().is_incomplete() => {}
         }
-        match reopened(opener, &accounts.load()).await {
+        // Held to the end, so that a reload does not come between.
+        let opener = opener.lock().await;
+        match reopened(&opener, &accounts.load()).await {
             Ok(None) => failing = false,
             Ok(Some(newest)) => {
                 failing = false;
@@ -41,7 +48,7 @@ async fn reopened(opener: &Opener, before: &Accounts) -> Result<Option<Accounts>
     let stored = opener.stored().await?;
     let names: Vec<_> = stored.iter().map(|stored| stored.name.clone()).collect();
     let roster = opener.config.roster(&names);
-    let newest = opener.open(&roster, &stored, Some(before)).await?;
+    let newest = opener.open(&roster, &stored, Some(before), None).await?;
     let is_same = newest.all().len() == before.all().len()
         && newest.all().iter().zip(before.all()).all(|(new, old)| Arc::ptr_eq(new, old))
         && newest.keys() == before.keys();

@@ -2,12 +2,15 @@
 //!
 //! No network is used here: a token is fetched when a request first needs it.
 
+mod client_keys;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
 
+use super::reload::{ReadSecret, Reload};
 use super::{Account, Accounts, Kind};
 use crate::config::{
     AccountConfig, Config, CredentialConfig, Environment, Roster, SecretError, SecretRef,
@@ -20,13 +23,11 @@ use crate::credential::source::static_token::StaticTokenSource;
 use crate::credential::{Credential, Engine, Grant, Unavailable};
 use crate::oauth::{AccessKeyEndpoint, TokenEndpoint, TokenInfoEndpoint};
 use crate::store::{
-    AccountStore, GrantStore, StoreError, StoredAccount, StoredKey, StoredKind, StoredSecrets,
+    AccountStore, GrantStore, StoreError, StoredAccount, StoredKind, StoredSecrets,
 };
 use crate::types::account::AccountName;
-use crate::types::client_key::{ClientKey, ClientKeys};
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
-use crate::types::policy::{Part, Policy};
 use crate::types::secret::Secret;
 use crate::upstream::tls::TlsConfigs;
 
@@ -75,7 +76,7 @@ pub struct OAuthGrant {
 
 /// Opens accounts, at the start and whenever the store has changed.
 pub struct Opener {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub env: Arc<Environment>,
     pub surroundings: Surroundings,
     /// `None` where no account needs one.
@@ -116,24 +117,14 @@ impl Opener {
         store.accounts().await.map_err(OpenError::Unreadable)
     }
 
-    /// The client keys; none without a store. Those that are in `previous` keep their connections.
-    async fn keys(&self, previous: Option<&Accounts>) -> Result<ClientKeys, OpenError> {
-        let Some(store) = &self.store else { return Ok(ClientKeys::default()) };
-        let stored = store.keys().await.map_err(OpenError::Unreadable)?;
-        let keys = ClientKeys::new(stored.into_iter().map(client_key).collect());
-        Ok(match previous {
-            Some(previous) => keys.carrying_on(previous.keys()),
-            None => keys,
-        })
-    }
-
     /// Opens the accounts of `roster`. One that is in `previous` and whose grant is still the same
-    /// stays as it is, with its token.
+    /// stays as it is, with its token. In a reload what cannot be opened fails the whole.
     pub async fn open(
         &self,
         roster: &Roster,
         stored: &[StoredAccount],
         previous: Option<&Accounts>,
+        reload: Option<&Reload>,
     ) -> Result<Accounts, OpenError> {
         let mut accounts = Vec::with_capacity(roster.accounts.len());
         for (name, account) in &roster.accounts {
@@ -141,30 +132,42 @@ impl Opener {
             let opening = Opening { opener: self, name, account, stored };
             let mut epoch = opening.epoch();
             let same = previous.and_then(|previous| previous.named(name));
+            let policy = account.policy.as_ref().unwrap_or(&self.config.policy);
+            let hub_id = account.hub_id.or(stored.and_then(|stored| stored.hub_id));
             if let Some(same) = same.filter(|account| account.epoch == epoch) {
-                accounts.push(Arc::clone(same));
-                continue;
+                match reload {
+                    None => {
+                        accounts.push(Arc::clone(same));
+                        continue;
+                    }
+                    Some(reload) if reload.keeps(self, same, account)? => {
+                        accounts.push(Arc::new(same.under(Arc::clone(policy), hub_id)));
+                        continue;
+                    }
+                    Some(_) => {}
+                }
             }
-            let (kind, credential) = match opening.open().await {
+            let mut secrets = Arc::default();
+            let (kind, credential) = match opening.open(&mut secrets).await {
                 Ok(opened) => opened,
-                Err(error) if previous.is_none() => return Err(error),
+                Err(error) if previous.is_none() || reload.is_some() => return Err(error),
                 // The others go on, and this one is tried again.
                 Err(error) => {
                     epoch = Some(NOT_OPENED);
                     opening.unavailable(Unavailable::Misconfigured(error.to_string()))
                 }
             };
-            let policy = account.policy.as_ref().unwrap_or(&self.config.policy);
-            let hub_id = account.hub_id.or(stored.and_then(|stored| stored.hub_id));
             let (name, policy) = (name.clone(), Arc::clone(policy));
             let about = stored.map(|stored| stored.about.clone()).unwrap_or_default();
-            let account = Account { name, hub_id, kind, credential, policy, epoch, about };
+            let account = Account { name, hub_id, kind, credential, policy, epoch, about, secrets };
             accounts.push(Arc::new(account));
         }
-        Ok(Accounts::new(accounts, roster.default.as_ref()).with_keys(self.keys(previous).await?))
+        Ok(Accounts::new(accounts, roster.default.as_ref())
+            .with_keys(self.keys(previous).await?)
+            .with_config(Arc::clone(&self.config)))
     }
 
-    fn read(
+    pub(super) fn read(
         &self,
         account: &AccountName,
         key: &'static str,
@@ -173,16 +176,6 @@ impl Opener {
         let wrong = |source| OpenError::Secret { account: account.clone(), key, source };
         secret.read(&self.env).map_err(wrong)
     }
-}
-
-fn client_key(stored: StoredKey) -> ClientKey {
-    let StoredKey { name, hash, account, mode, expires, .. } = stored;
-    let policy = mode.map(|value| {
-        let set_in = "a new key (`hubspot-proxy keys create`)";
-        let mode = Part { value, key: "--policy".into(), set_in: set_in.into() };
-        Arc::new(Policy { mode, ..Policy::default() })
-    });
-    ClientKey::new(name, hash, account, policy, expires)
 }
 
 impl Opening<'_> {
@@ -196,10 +189,15 @@ impl Opening<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Opened, OpenError> {
+    /// Leaves the configured secrets in `kept`.
+    async fn open(&self, kept: &mut Arc<[ReadSecret]>) -> Result<Opened, OpenError> {
         let surroundings = &self.opener.surroundings;
         let hub_id = self.account.hub_id;
-        let read = |key, secret| self.opener.read(self.name, key, secret);
+        *kept = self.opener.secrets_of(self.name, &self.account.credential)?;
+        let read = |key, place| match kept.iter().find(|secret| secret.key == key) {
+            Some(secret) => Ok(secret.value.duplicate()),
+            None => self.opener.read(self.name, key, place),
+        };
         Ok(match &self.account.credential {
             CredentialConfig::AccessToken { token } => {
                 let token = read("token", token)?;

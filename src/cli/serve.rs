@@ -1,6 +1,7 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
 pub mod flags;
+mod reload;
 mod runtime_folder;
 
 use std::io;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Mutex;
 use tracing::warn;
 
 use super::addresses::{curl, shown_addresses};
@@ -24,7 +26,7 @@ use crate::admin::access::AdminKey;
 use crate::admin::status::About;
 use crate::config::{
     self, AccountConfig, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded,
-    Roster, Sources,
+    ReloadState, Roster, Sources,
 };
 use crate::credential::Grant;
 use crate::sandbox::demo;
@@ -40,6 +42,7 @@ use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
 use flags::ServeArgs;
+use reload::{Reloading, Triggers};
 
 /// What `--help` ends with.
 pub const HELP: &str = "\
@@ -58,7 +61,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     install_crypto_provider();
     let env = Arc::new(Environment::of_process());
     let folders = Folders::of_process();
-    let Loaded { mut config, file } = load(config_flag, args, &env, &folders)?;
+    let Loaded { mut config, file, written } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let store = match args.sandbox {
         true => None,
@@ -67,7 +70,13 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
     let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
-    let opener = Opener { config, env, surroundings, store: store.clone().map(|s| s as _) };
+    let config = Arc::new(config);
+    let opener = Opener {
+        config,
+        env: Arc::clone(&env),
+        surroundings,
+        store: store.clone().map(|s| s as _),
+    };
     runtime.block_on(opener.sow()).map_err(Failure::usage)?;
     let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
     check_client_secrets(&opener.config, &stored)?;
@@ -83,17 +92,26 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     }
     let accounts = match args.sandbox {
         true => demo_accounts(&opener),
-        false => runtime.block_on(opener.open(&roster, &stored, None)).map_err(Failure::usage)?,
+        false => {
+            runtime.block_on(opener.open(&roster, &stored, None, None)).map_err(Failure::usage)?
+        }
     };
     let accounts: Shared = Arc::new(ArcSwap::from_pointee(accounts));
     let tls = opener.surroundings.tls.clone();
     let key = AdminKey::generate().map_err(Failure::failed)?;
     let port = listeners.iter().find_map(|(listener, _)| Some(listener.address()?.port()));
     let folder = runtime_folder::open(&folders, port, &key);
-    let about = about(&opener.config, file.as_deref(), &shown, args.sandbox, clock.now());
+    let now = clock.now();
+    let about = about(&opener.config, file.as_deref(), &shown, args.sandbox, now);
     let admin = Some(AdminParts { about, key, runtime: runtime.handle().clone() });
-    let server =
-        Server::new(&opener.config, Shared::clone(&accounts), listeners, tls, admin, clock);
+    let server = Server::new(
+        &opener.config,
+        Shared::clone(&accounts),
+        listeners,
+        tls,
+        admin,
+        Arc::clone(&clock),
+    );
     let server = server.map_err(Failure::usage)?;
     if let (Some(folder), Some(Remote { api, .. })) = (&folder, server.admin()) {
         let _entered = runtime.enter();
@@ -103,18 +121,47 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         let _entered = runtime.enter();
         Signals::install().map_err(Failure::failed)?
     };
+    let exposed = opener
+        .config
+        .server
+        .listen
+        .iter()
+        .chain(opener.config.accounts.values().flat_map(|account| &account.listen));
+    let exposed = exposed
+        .into_iter()
+        .any(|listen| matches!(listen, Listen::Address(address) if !address.ip().is_loopback()));
+    let state = ReloadState { loaded_at: now, file: file.clone(), last_error: None, generation: 1 };
+    let reloading = Reloading {
+        config_flag: config_flag.map(Path::to_owned),
+        flags: flags_of(args),
+        env,
+        folders,
+        file: file.clone(),
+        written,
+        exposed,
+        clock,
+        state: Arc::new(ArcSwap::from_pointee(state)),
+    };
+    let triggers = {
+        let _entered = runtime.enter();
+        Triggers::install(&reloading).map_err(Failure::failed)?
+    };
     let watch = store.as_ref().map(|store| store.watch());
     announce(&opener.config, &roster, file.as_deref(), &shown, args.sandbox);
+    let opener = Mutex::new(opener);
     let outcome = runtime.block_on(async {
+        let reloading = reloading.run(triggers, &opener, &accounts);
         let serving = server.run(signals.requested());
-        let outcome = match watch {
-            Some(mut watch) => tokio::select! {
-                outcome = serving => outcome,
-                () = follow(&opener, &accounts, async || watch.changed().await) => {
-                    Err(io::Error::other("the store is no longer watched"))
-                }
-            },
-            None => serving.await,
+        let following = async {
+            match watch {
+                Some(mut watch) => follow(&opener, &accounts, async || watch.changed().await).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = serving => outcome,
+            () = following => Err(io::Error::other("the store is no longer watched")),
+            () = reloading => Err(io::Error::other("the configuration is no longer watched")),
         };
         // At the end of the time a refresh is cut off all the same: it is bounded by itself, but
         // what writes to a store that is full is not.
@@ -183,14 +230,17 @@ fn load(
     env: &Environment,
     folders: &Folders,
 ) -> Result<Loaded, Failure> {
-    let flags = Flags {
+    let sources = Sources { config_flag, flags: flags_of(args), env, folders };
+    config::load(&sources).map_err(Failure::usage)
+}
+
+fn flags_of(args: &ServeArgs) -> Flags {
+    Flags {
         listen: args.listen.clone(),
         account: args.account.clone(),
         sandbox: args.sandbox,
         log_requests: args.log_requests,
-    };
-    let sources = Sources { config_flag, flags, env, folders };
-    config::load(&sources).map_err(Failure::usage)
+    }
 }
 
 /// An address that is listened on, as a person would type it.
@@ -267,6 +317,7 @@ fn demo_accounts(opener: &Opener) -> Accounts {
         policy,
         epoch: None,
         about: account::About::default(),
+        secrets: Arc::default(),
     };
     Accounts::new(vec![Arc::new(account)], None)
 }

@@ -25,6 +25,10 @@ pub enum ConfigError {
     Setting { place: Place, problem: String },
     #[error("cannot read the configuration file {}: {source}; check its path and permissions", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("the configuration file {} is gone; put it back, or start anew without it", path.display())]
+    Gone { path: PathBuf },
+    #[error("the configuration file {} is empty; write the settings back, or start anew with it", path.display())]
+    Blank { path: PathBuf },
     #[error("{} is larger than a configuration file can be ({} KiB)", path.display(), limit / 1024)]
     TooLarge { path: PathBuf, limit: u64 },
     #[error(

@@ -20,6 +20,9 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// The settings of the file; `None` when it was not named and does not exist.
 pub(super) fn read(file: &Candidate, base: Base<'_>) -> Result<Option<Layer>, ConfigError> {
     let Some(bytes) = bytes_of(file)? else { return Ok(None) };
+    if file.in_use && bytes.trim_ascii().is_empty() {
+        return Err(ConfigError::Blank { path: file.path.clone() });
+    }
     let line_at = |offset: usize| {
         let before = bytes.get(..offset).unwrap_or(&bytes);
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();

@@ -27,6 +27,8 @@ pub(super) struct Candidate {
     pub shown: String,
     /// Named by `--config`; then it has to exist, and its owner is the user's own decision.
     pub named: bool,
+    /// It is in use: that it has no text is taken for a mishap.
+    pub in_use: bool,
 }
 
 /// What relative paths in one source of settings are relative to.
@@ -62,16 +64,22 @@ impl Folders {
     pub(super) fn candidates(&self, config_flag: Option<&Path>) -> Vec<Candidate> {
         if let Some(path) = config_flag {
             let shown = path.display().to_string();
-            return vec![Candidate { path: self.current.join(path), shown, named: true }];
+            return vec![Candidate {
+                path: self.current.join(path),
+                shown,
+                named: true,
+                in_use: false,
+            }];
         }
         let here = Candidate {
             path: self.current.join(FILE_NAME),
             shown: FILE_NAME.to_owned(),
             named: false,
+            in_use: false,
         };
         let users = self.config.iter().map(|folder| {
             let path = folder.join(FILE_NAME);
-            Candidate { shown: path.display().to_string(), path, named: false }
+            Candidate { shown: path.display().to_string(), path, named: false, in_use: false }
         });
         std::iter::once(here).chain(users).collect()
     }

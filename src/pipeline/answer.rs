@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode, Version};
 
-use super::Pipeline;
 use super::exchange::Exchange;
 use super::forward::peeked::Peeked;
 use super::forward::unauthorized::Replay;
@@ -12,6 +11,7 @@ use super::response::body::ResponseBody;
 use super::response::old_paths::OldPath;
 use super::response::{self, cors};
 use super::serving::Served;
+use super::{Pipeline, Settings};
 use crate::types::account::AccountName;
 use crate::types::refusal::Refusal;
 use crate::upstream::answer::AnswerBody;
@@ -82,6 +82,7 @@ impl Pipeline {
         mut exchange: Exchange,
         served: Option<Served>,
         client: Client,
+        settings: &Settings,
     ) -> Response<ResponseBody> {
         let id = exchange.id;
         // The exchange goes with the body and ends when that is through.
@@ -103,15 +104,14 @@ impl Pipeline {
         let mut response = answer.into_body(&client, exchange);
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
-        if self.settings.response_header {
+        if settings.response_header {
             let name = name.map(AccountName::as_str);
             response::add_proxy_header(headers, &id, name, [replay, hint]);
         }
         if client.is_browser {
             response::add_sandboxing_headers(headers);
         }
-        if client.origin.is_some() || client.is_browser && !self.settings.allowed.origins.is_empty()
-        {
+        if client.origin.is_some() || client.is_browser && !settings.allowed.origins.is_empty() {
             cors::vary_by_origin(headers);
         }
         if let Some(origin) = client.origin {
@@ -129,7 +129,7 @@ impl Pipeline {
     pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
         let id = self.ids.next();
         let mut answer = response::refusal::response(refusal, &id);
-        if self.settings.response_header {
+        if self.accounts.serving().settings().response_header {
             response::add_proxy_header(answer.headers_mut(), &id, None, ["", ""]);
         }
         answer

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::Cache;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use super::Settings;
 use crate::accounts::{Account, Accounts, Shared};
 use crate::credential::hot::{Freshness, HotToken};
 use crate::telemetry::traffic::{AccountTraffic, Traffic};
@@ -20,12 +21,14 @@ use crate::types::clock::SharedClock;
 pub struct Current {
     newest: RefCell<Cache<Shared, Arc<Accounts>>>,
     serving: RefCell<Rc<Serving>>,
+    settings: Settings,
     clock: SharedClock,
 }
 
-/// One generation of the accounts.
+/// One generation of the accounts, and the settings that came with them.
 pub struct Serving {
     accounts: Arc<Accounts>,
+    settings: Settings,
     tokens: RefCell<Vec<HotToken>>,
     /// Where each account's requests are counted, once it has one.
     traffic: Vec<OnceCell<Rc<AccountTraffic>>>,
@@ -51,10 +54,10 @@ impl AccountToken {
 
 impl Current {
     /// The view of one core.
-    pub fn new(accounts: &Shared, clock: SharedClock) -> Self {
+    pub fn new(accounts: &Shared, settings: Settings, clock: SharedClock) -> Self {
         let newest = Cache::new(Shared::clone(accounts));
-        let serving = Serving::of(accounts.load_full(), Arc::clone(&clock));
-        Self { newest: RefCell::new(newest), serving: RefCell::new(serving), clock }
+        let serving = Serving::of(accounts.load_full(), &settings, Arc::clone(&clock));
+        Self { newest: RefCell::new(newest), serving: RefCell::new(serving), settings, clock }
     }
 
     /// The accounts as they are now: an atomic read where nothing has changed.
@@ -63,23 +66,33 @@ impl Current {
         let newest = newest.load();
         let mut serving = self.serving.borrow_mut();
         if !Arc::ptr_eq(newest, &serving.accounts) {
-            *serving = Serving::of(Arc::clone(newest), Arc::clone(&self.clock));
+            *serving = Serving::of(Arc::clone(newest), &self.settings, Arc::clone(&self.clock));
         }
         Rc::clone(&serving)
     }
 }
 
 impl Serving {
-    fn of(accounts: Arc<Accounts>, clock: SharedClock) -> Rc<Self> {
+    fn of(accounts: Arc<Accounts>, at_start: &Settings, clock: SharedClock) -> Rc<Self> {
+        let settings = match accounts.config() {
+            // The parser of the connections was made for the limits of the start.
+            Some(config) => Settings { head_limits: at_start.head_limits, ..Settings::of(config) },
+            None => at_start.clone(),
+        };
         let tokens = accounts.all().iter().map(|a| HotToken::new(Arc::clone(&a.credential)));
         let tokens = RefCell::new(tokens.collect());
         let traffic = accounts.all().iter().map(|_| OnceCell::new()).collect();
-        Rc::new(Self { accounts, tokens, traffic, clock })
+        Rc::new(Self { accounts, settings, tokens, traffic, clock })
     }
 
     /// All of them.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// What applies to requests that begin now.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The one at `index`, which has to be one of [`Accounts::all`].
@@ -89,6 +102,11 @@ impl Serving {
 }
 
 impl Served {
+    /// The settings that its request began with.
+    pub fn settings(&self) -> &Settings {
+        self.serving.settings()
+    }
+
     /// The account itself.
     pub fn account(&self) -> &Account {
         &self.serving.accounts.all()[self.index]

@@ -25,7 +25,16 @@ fn accounts() -> Accounts {
         let policy = crate::types::policy::Policy::default();
         let (policy, about) = (policy.into(), About::default());
         let (hub_id, kind, epoch) = (None, Kind::Portal, None);
-        Arc::new(Account { name, hub_id, kind, credential, policy, epoch, about })
+        Arc::new(Account {
+            name,
+            hub_id,
+            kind,
+            credential,
+            policy,
+            epoch,
+            about,
+            secrets: Arc::default(),
+        })
     };
     Accounts::new(vec![account("main"), account("other")], Some(&"main".parse().unwrap()))
 }

@@ -37,6 +37,8 @@ mod outage;
 mod outbound_proxy;
 mod passing_through;
 mod policy;
+#[cfg(unix)]
+mod reload;
 mod replay;
 mod replay_answers;
 mod replay_bodies;

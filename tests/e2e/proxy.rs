@@ -211,6 +211,13 @@ impl Proxy {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Asks it to read its configuration again.
+    #[cfg(unix)]
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Whether the process has ended by now.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

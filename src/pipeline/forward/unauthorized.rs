@@ -84,7 +84,7 @@ pub async fn settle(
     let sent = pipeline.upstream.send(outgoing, false).await;
     let Sent { answer, .. } = sent
         .and_then(forward::check_status)
-        .map_err(|failure| forward::refusal(failure, safe, pipeline.settings.max_body_size))?;
+        .map_err(|failure| forward::refusal(failure, safe, served.settings().max_body_size))?;
     match answer.status() {
         StatusCode::UNAUTHORIZED if forced => account.credential.refused_again(),
         StatusCode::UNAUTHORIZED => {}

@@ -2,6 +2,7 @@
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 
+use crate::config::ServerConfig;
 use crate::types::host_name::HostName;
 
 /// `server.allowed_hosts` and `server.allowed_origins`.
@@ -14,6 +15,15 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// Those of `server`. A parsed origin is visible ASCII: none is left out.
+    pub fn of(server: &ServerConfig) -> Self {
+        let origins = server.allowed_origins.iter();
+        Self {
+            hosts: server.allowed_hosts.clone(),
+            origins: origins.filter_map(|origin| origin.serialized().parse().ok()).collect(),
+        }
+    }
+
     /// Whether a page of this origin may call. Compared whole: what begins or ends like an origin of
     /// the list is another one.
     pub fn has_origin(&self, origin: &[u8]) -> bool {

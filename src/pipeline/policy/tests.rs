@@ -28,6 +28,7 @@ fn account(policy: Policy) -> Account {
         policy,
         epoch: None,
         about: About::default(),
+        secrets: Arc::default(),
     }
 }
 

@@ -20,6 +20,7 @@ fn account(name: &str, kind: Kind) -> Arc<Account> {
         policy,
         epoch: None,
         about: About::default(),
+        secrets: Arc::default(),
     })
 }
 
@@ -41,6 +42,7 @@ fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
             policy,
             epoch: None,
             about: About::default(),
+            secrets: Arc::default(),
         })
     };
     let default = default.map(|name| name.parse::<AccountName>().unwrap());

@@ -1,8 +1,9 @@
 //! Requests by method, template of the path and status, as one core counts them.
-
-use std::collections::HashMap;
+//!
+//! The maps are small and have an end, so that a hash which can be foreseen does no harm.
 
 use http::{Method, StatusCode};
+use rustc_hash::FxHashMap;
 
 use super::template;
 
@@ -17,7 +18,7 @@ const OTHER: &str = "{other}";
 /// The templates that a core has seen.
 #[derive(Debug)]
 pub struct Templates {
-    known: HashMap<Box<str>, u16>,
+    known: FxHashMap<Box<str>, u16>,
     texts: Vec<Box<str>>,
     /// Where a template is put together.
     draft: String,
@@ -28,15 +29,28 @@ pub struct Templates {
 pub struct TemplateId(u16);
 
 /// What is counted by.
-type Key = (&'static str, TemplateId, StatusCode);
+type Key = (Name, TemplateId, StatusCode);
+
+/// Any word can be a method, and a label must be one of a few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Head,
+    Options,
+    Other,
+}
 
 /// Counters of one account.
 #[derive(Debug, Default)]
-pub struct Operations(HashMap<Key, u64>);
+pub struct Operations(FxHashMap<Key, u64>);
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { known: HashMap::new(), texts: vec![OTHER.into()], draft: String::new() }
+        Self { known: FxHashMap::default(), texts: vec![OTHER.into()], draft: String::new() }
     }
 }
 
@@ -65,7 +79,7 @@ impl Templates {
 impl Operations {
     /// Counts one request.
     pub fn count(&mut self, method: &Method, template: TemplateId, status: StatusCode) {
-        let key = (name(method), template, status);
+        let key = (Name::of(method), template, status);
         if let Some(count) = self.0.get_mut(&key) {
             *count += 1;
             return;
@@ -80,7 +94,7 @@ impl Operations {
     /// All counters, with their templates as text.
     pub fn told(&self, templates: &Templates) -> Vec<Told> {
         let told = self.0.iter().map(|((method, template, status), count)| Told {
-            method,
+            method: method.as_str(),
             template: templates.text(*template).to_owned(),
             status: status.as_u16(),
             count: *count,
@@ -98,17 +112,31 @@ pub struct Told {
     pub count: u64,
 }
 
-/// Any word can be a method, and a label must be one of a few.
-fn name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
+impl Name {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::PATCH => Self::Patch,
+            Method::DELETE => Self::Delete,
+            Method::HEAD => Self::Head,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Other => "OTHER",
+        }
     }
 }
 

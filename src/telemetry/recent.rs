@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use super::record::Record;
 use crate::types::request_id::RequestId;
 
-/// Requests that all cores together remember, at least; failed ones beside.
-const ALL_CORES_KEEP: usize = 1024;
+/// Successes that all cores together remember, and failures, which are rarer and of more use. Every
+/// request writes over the oldest record: more of them would not stay in a core's cache.
+const ALL_CORES_KEEP: usize = 256;
 const ALL_CORES_KEEP_FAILED: usize = 512;
 /// What each core remembers at least, however many there are.
 const EACH_KEEPS: usize = 64;

@@ -139,16 +139,44 @@ impl Record {
         }
     }
 
-    /// Forgets the request before and begins with this one.
+    /// Forgets the request before and begins with this one. Field by field, and none left out: a new
+    /// record moved over the old one would be written twice.
     pub fn begin(&mut self, id: RequestId, method: &Method, path: &str, http2: bool) {
-        let mut text = std::mem::take(&mut self.path);
-        let mut correlation_id = std::mem::take(&mut self.correlation_id);
-        text.clear();
-        let path = redact::without_account(path);
-        text.push_str(&path[..path.floor_char_boundary(LONGEST_PATH)]);
+        let (new_id, new_method, new_path, speaks_http2) = (id, method, path, http2);
+        #[rustfmt::skip]
+        let Self {
+            id, began, method, http2, path, account, chosen_by, key, authorized, waited, sent, via,
+            replay, answered, status, refusal, correlation_id, gzip, excerpt, bytes, ended, ending,
+            logged,
+        } = self;
+        let text = redact::without_account(new_path);
+        path.clear();
+        path.push_str(&text[..text.floor_char_boundary(LONGEST_PATH)]);
         correlation_id.clear();
-        let method = method.clone();
-        *self = Self { id, method, http2, path: text, correlation_id, ..Self::blank() };
+        // Room for a body is not kept: most requests need none.
+        if excerpt.capacity() > 0 {
+            *excerpt = Vec::new();
+        }
+        *id = new_id;
+        *began = Instant::now();
+        *method = new_method.clone();
+        *http2 = speaks_http2;
+        *account = None;
+        *chosen_by = ChosenBy::default();
+        *key = None;
+        *authorized = Authorized::default();
+        *waited = Duration::ZERO;
+        *sent = None;
+        *via = None;
+        *replay = None;
+        *answered = None;
+        *status = StatusCode::OK;
+        *refusal = None;
+        *gzip = false;
+        *bytes = 0;
+        *ended = Duration::ZERO;
+        *ending = Ending::default();
+        *logged = false;
     }
 
     /// The path, without what may not stand on record.

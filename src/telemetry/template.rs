@@ -11,70 +11,50 @@ const LONGEST_WORD: usize = 32;
 /// Segments beyond this many are not told apart.
 const MOST_SEGMENTS: usize = 10;
 
-/// Segments whose next one is a name that the portal chose, and what that is.
-const NAMES_BELOW: [(&str, &str); 12] = [
-    ("associations", "{objectType}"),
-    ("event-definitions", "{eventName}"),
-    ("flags", "{flagName}"),
-    ("groups", "{groupName}"),
-    ("meeting-links", "{slug}"),
-    ("objects", "{objectType}"),
-    ("pipelines", "{objectType}"),
-    ("properties", "{objectType}"),
-    ("property", "{propertyName}"),
-    ("schemas", "{objectType}"),
-    ("tables", "{tableIdOrName}"),
-    ("tokens", "{tokenName}"),
-];
-/// Segments behind which the rest is a path that the portal chose; below `cms` and `files` alone.
-const PATHS_BELOW: [&str; 6] = ["content", "extract", "folders", "metadata", "stat", "validate"];
-/// Words that can stand where a name can.
-const NOT_NAMES: [&str; 15] = [
-    "all",
-    "archive",
-    "batch",
-    "create",
-    "default",
-    "definitions",
-    "draft",
-    "gdpr-delete",
-    "groups",
-    "labels",
-    "merge",
-    "query",
-    "search",
-    "upsert",
-    "usage",
-];
+/// What the segment after `parent` is, where that is a name that the portal chose.
+fn name_below(parent: &str) -> Option<&'static str> {
+    Some(match parent {
+        "associations" | "objects" | "pipelines" | "properties" | "schemas" => OBJECT_TYPE,
+        "event-definitions" => "{eventName}",
+        "flags" => "{flagName}",
+        "groups" => "{groupName}",
+        "meeting-links" => "{slug}",
+        "property" => "{propertyName}",
+        "tables" => "{tableIdOrName}",
+        "tokens" => "{tokenName}",
+        _ => return None,
+    })
+}
+
+const OBJECT_TYPE: &str = "{objectType}";
+
+/// Whether the rest behind this segment is a path that the portal chose.
+fn has_path_below(api: &str, segment: &str) -> bool {
+    matches!(api, "cms" | "files")
+        && matches!(segment, "content" | "extract" | "folders" | "metadata" | "stat" | "validate")
+}
+
+/// Words that stand where a name can.
+#[rustfmt::skip]
+fn is_no_name(segment: &str) -> bool {
+    matches!(
+        segment,
+        "all" | "archive" | "batch" | "create" | "default" | "definitions" | "draft" | "gdpr-delete"
+            | "groups" | "labels" | "merge" | "query" | "search" | "upsert" | "usage"
+    )
+}
+
 /// Types of objects that HubSpot has by itself; each is told apart.
-const OBJECT_TYPES: [&str; 26] = [
-    "calls",
-    "carts",
-    "communications",
-    "companies",
-    "contacts",
-    "deals",
-    "discounts",
-    "emails",
-    "feedback_submissions",
-    "fees",
-    "goal_targets",
-    "invoices",
-    "leads",
-    "line_items",
-    "meetings",
-    "notes",
-    "orders",
-    "postal_mail",
-    "products",
-    "quotes",
-    "subscriptions",
-    "tasks",
-    "taxes",
-    "tickets",
-    "users",
-    "appointments",
-];
+#[rustfmt::skip]
+fn is_object_type(segment: &str) -> bool {
+    matches!(
+        segment,
+        "appointments" | "calls" | "carts" | "communications" | "companies" | "contacts" | "deals"
+            | "discounts" | "emails" | "feedback_submissions" | "fees" | "goal_targets" | "invoices"
+            | "leads" | "line_items" | "meetings" | "notes" | "orders" | "postal_mail" | "products"
+            | "quotes" | "subscriptions" | "tasks" | "taxes" | "tickets" | "users"
+    )
+}
 
 /// Writes the template of `path`, without its query, into `template`.
 pub fn write(path: &str, template: &mut String) {
@@ -87,7 +67,7 @@ pub fn write(path: &str, template: &mut String) {
             template.push_str("{rest}");
             return;
         }
-        if PATHS_BELOW.contains(&before) && matches!(api, "cms" | "files") && !is_literal(segment) {
+        if has_path_below(api, before) && !is_literal(segment) {
             template.push_str("{path}");
             return;
         }
@@ -109,7 +89,7 @@ pub fn write(path: &str, template: &mut String) {
 const PROPERTY_OF: &str = "\0properties of a type";
 
 fn is_type_of(before: &str, segment: &str) -> bool {
-    before == "properties" && !NOT_NAMES.contains(&segment)
+    before == "properties" && !is_no_name(segment)
 }
 
 fn template_ends_in_type(before: &str) -> bool {
@@ -117,7 +97,7 @@ fn template_ends_in_type(before: &str) -> bool {
 }
 
 fn is_literal(segment: &str) -> bool {
-    NOT_NAMES.contains(&segment) || is_version(segment.as_bytes())
+    is_no_name(segment) || is_version(segment.as_bytes())
 }
 
 fn of_segment<'a>(before: &str, segment: &'a str, names_property: bool) -> &'a str {
@@ -127,9 +107,8 @@ fn of_segment<'a>(before: &str, segment: &'a str, names_property: bool) -> &'a s
     if names_property {
         return "{propertyName}";
     }
-    if let Some((_, name)) = NAMES_BELOW.iter().find(|(parent, _)| *parent == before) {
-        let known = *name == "{objectType}" && OBJECT_TYPES.contains(&segment);
-        return if known { segment } else { name };
+    if let Some(name) = name_below(before) {
+        return if name == OBJECT_TYPE && is_object_type(segment) { segment } else { name };
     }
     if is_word(segment) { segment } else { "{id}" }
 }

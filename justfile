@@ -32,6 +32,10 @@ clients *SUITES: release
 browser *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
 
+# the metrics and alert rules in a real Prometheus; needs Debian's `prometheus`
+prometheus: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/prometheus/run
+
 # latency beside 500 slow clients; needs slowhttptest
 slow: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/slow/run

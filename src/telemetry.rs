@@ -10,6 +10,7 @@ pub mod rate_limits;
 pub mod recent;
 pub mod record;
 pub mod redact;
+pub mod retiring;
 mod template;
 pub mod traffic;
 

@@ -10,5 +10,6 @@ pub mod path;
 pub mod policy;
 pub mod refusal;
 pub mod request_id;
+pub mod retirement;
 pub mod secret;
 pub mod target;

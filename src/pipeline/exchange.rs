@@ -69,7 +69,7 @@ impl Exchange {
         activity.begun.set(activity.begun.get() + 1);
         activity.unread.set(has_body);
         let mut record = observer.blank();
-        record.begin(id, &head.method, head.uri.path(), head.version >= http::Version::HTTP_2);
+        record.begin(id, head);
         Self { id, activity, observer, record: Some(record), old_path: None }
     }
 

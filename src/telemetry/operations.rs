@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use rustc_hash::FxHashMap;
 
 use super::template;
+use crate::types::retirement::{self, Retirement};
 
 /// Templates that are told apart on a core; further ones are counted as one. What looks like a word of
 /// the API can be anything, so there has to be an end.
@@ -19,7 +20,7 @@ const OTHER: &str = "{other}";
 #[derive(Debug)]
 pub struct Templates {
     known: FxHashMap<Box<str>, u16>,
-    texts: Vec<Box<str>>,
+    texts: Vec<(Box<str>, Option<Retirement>)>,
     /// Where a template is put together.
     draft: String,
 }
@@ -50,7 +51,11 @@ pub struct Operations(FxHashMap<Key, u64>);
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { known: FxHashMap::default(), texts: vec![OTHER.into()], draft: String::new() }
+        Self {
+            known: FxHashMap::default(),
+            texts: vec![(OTHER.into(), None)],
+            draft: String::new(),
+        }
     }
 }
 
@@ -66,13 +71,19 @@ impl Templates {
             return TemplateId(0);
         }
         let text: Box<str> = self.draft.as_str().into();
-        self.texts.push(text.clone());
+        self.texts.push((text.clone(), retirement::of(&text)));
         self.known.insert(text, id);
         TemplateId(id)
     }
 
-    fn text(&self, id: TemplateId) -> &str {
-        self.texts.get(usize::from(id.0)).map_or(OTHER, AsRef::as_ref)
+    /// As text.
+    pub fn text(&self, id: TemplateId) -> &str {
+        self.texts.get(usize::from(id.0)).map_or(OTHER, |(text, _)| text.as_ref())
+    }
+
+    /// What becomes of it, where HubSpot has announced that.
+    pub fn retirement(&self, id: TemplateId) -> Option<Retirement> {
+        self.texts.get(usize::from(id.0)).and_then(|(_, retirement)| *retirement)
     }
 }
 

@@ -83,14 +83,18 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, StatusCode};
+    use http::StatusCode;
 
     use super::{EACH_KEEPS, Recent, Which};
     use crate::types::request_id::RequestIds;
 
+    fn head(method: &str, path: &str) -> http::request::Parts {
+        http::Request::builder().method(method).uri(path).body(()).unwrap().into_parts().0
+    }
+
     fn served(recent: &mut Recent, ids: &RequestIds, path: &str, status: StatusCode) {
         let mut record = recent.blank();
-        record.begin(ids.next(), &Method::GET, path, false);
+        record.begin(ids.next(), &head("GET", path));
         record.status = status;
         record.ended = record.elapsed();
         recent.remember(record);
@@ -120,7 +124,7 @@ mod tests {
             served(&mut recent, &ids, "/a/very/long/path", StatusCode::NOT_FOUND);
         }
         let mut used = recent.blank();
-        used.begin(ids.next(), &Method::POST, "/b", true);
+        used.begin(ids.next(), &head("POST", "/b"));
         assert_eq!((used.path().as_str(), used.status, used.bytes), ("/b", StatusCode::OK, 0));
         assert!(used.excerpt().is_empty() && used.account.is_none());
     }

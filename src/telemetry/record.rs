@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode};
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::redact;
 use super::traffic::AccountTraffic;
@@ -19,10 +21,18 @@ use crate::types::request_id::RequestId;
 
 /// More of a path is not kept, in bytes.
 const LONGEST_PATH: usize = 512;
+/// More of what a client calls itself is not kept, in bytes.
+const LONGEST_AGENT: usize = 64;
 /// More of a correlation id is not kept, in bytes.
 const LONGEST_CORRELATION_ID: usize = 64;
 /// So much of an answer that failed is kept, to tell why.
 const LONGEST_EXCERPT: usize = 4 * 1024;
+
+/// Puts `new`, and no more of it than `longest` bytes, in the place of `text`.
+fn overwrite(text: &mut String, new: &str, longest: usize) {
+    text.clear();
+    text.push_str(&new[..new.floor_char_boundary(longest)]);
+}
 
 /// How a request came by its account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +91,8 @@ pub struct Record {
     /// Whether the client speaks HTTP/2.
     pub http2: bool,
     path: String,
+    /// What the client calls itself.
+    agent: String,
     pub account: Option<Rc<AccountTraffic>>,
     pub chosen_by: ChosenBy,
     pub key: Option<Arc<ClientKey>>,
@@ -118,6 +130,7 @@ impl Record {
             method: Method::GET,
             http2: false,
             path: String::new(),
+            agent: String::new(),
             account: None,
             chosen_by: ChosenBy::default(),
             key: None,
@@ -141,17 +154,16 @@ impl Record {
 
     /// Forgets the request before and begins with this one. Field by field, and none left out: a new
     /// record moved over the old one would be written twice.
-    pub fn begin(&mut self, id: RequestId, method: &Method, path: &str, http2: bool) {
-        let (new_id, new_method, new_path, speaks_http2) = (id, method, path, http2);
+    pub fn begin(&mut self, new_id: RequestId, head: &Parts) {
         #[rustfmt::skip]
         let Self {
-            id, began, method, http2, path, account, chosen_by, key, authorized, waited, sent, via,
+            id, began, method, http2, path, agent, account, chosen_by, key, authorized, waited, sent, via,
             replay, answered, status, refusal, correlation_id, gzip, excerpt, bytes, ended, ending,
             logged,
         } = self;
-        let text = redact::without_account(new_path);
-        path.clear();
-        path.push_str(&text[..text.floor_char_boundary(LONGEST_PATH)]);
+        overwrite(path, redact::without_account(head.uri.path()), LONGEST_PATH);
+        let named = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        overwrite(agent, named.unwrap_or_default(), LONGEST_AGENT);
         correlation_id.clear();
         // Room for a body is not kept: most requests need none.
         if excerpt.capacity() > 0 {
@@ -159,8 +171,8 @@ impl Record {
         }
         *id = new_id;
         *began = Instant::now();
-        *method = new_method.clone();
-        *http2 = speaks_http2;
+        *method = head.method.clone();
+        *http2 = head.version >= Version::HTTP_2;
         *account = None;
         *chosen_by = ChosenBy::default();
         *key = None;
@@ -187,6 +199,11 @@ impl Record {
     /// The path as it came, for counting alone.
     pub(super) fn raw_path(&self) -> &str {
         &self.path
+    }
+
+    /// What the client calls itself, in so far as that can be shown.
+    pub fn agent(&self) -> &str {
+        &self.agent
     }
 
     /// The time since it began.

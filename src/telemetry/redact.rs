@@ -20,6 +20,12 @@ pub fn path(raw: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
+/// A word that a client chose, unless it looks like a key or token.
+pub fn word(raw: &str) -> String {
+    let word = if looks_secret(raw) { REDACTED } else { raw };
+    word.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
+}
+
 /// A path behind `/@.../`.
 pub fn without_account(mut path: &str) -> &str {
     while let Some(after) = path.strip_prefix("/@") {

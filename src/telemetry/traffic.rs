@@ -15,6 +15,7 @@ use super::histogram::Histogram;
 use super::operations::{self, Operations, Templates};
 use super::rate_limits::RateLimits;
 use super::record::{Ending, Record};
+use super::retiring::{self, Retiring};
 use crate::types::account::AccountName;
 
 /// Rate limits are read from an answer at most so often.
@@ -63,6 +64,7 @@ pub struct Traffic {
     unassigned: RefCell<Counts>,
     refusals: RefCell<HashMap<&'static str, u64>>,
     templates: RefCell<Templates>,
+    retiring: RefCell<Retiring>,
 }
 
 /// The same of one account, for other threads.
@@ -81,6 +83,8 @@ pub struct TrafficSummary {
     pub unassigned: Counts,
     /// By `X-HubSpot-Proxy-Error`.
     pub refusals: HashMap<&'static str, u64>,
+    /// Requests to what HubSpot retires.
+    pub retiring: Vec<retiring::Told>,
 }
 
 impl Counts {
@@ -163,6 +167,10 @@ impl Traffic {
                 account.counts.borrow_mut().count(record);
                 let template = self.templates.borrow_mut().of(record.raw_path());
                 account.operations.borrow_mut().count(&record.method, template, record.status);
+                let retirement = self.templates.borrow().retirement(template);
+                if retirement.is_some() && record.refusal.is_none() {
+                    self.retiring.borrow_mut().count(template, record.agent());
+                }
             }
             None => self.unassigned.borrow_mut().count(record),
         }
@@ -186,6 +194,7 @@ impl Traffic {
             accounts: copied.collect(),
             unassigned: *self.unassigned.borrow(),
             refusals: self.refusals.borrow().clone(),
+            retiring: self.retiring.borrow().told(&templates),
         }
     }
 }
@@ -213,5 +222,6 @@ impl AddAssign for TrafficSummary {
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }
+        self.retiring.extend(other.retiring);
     }
 }

@@ -10,6 +10,7 @@ mod explain;
 mod health;
 mod metrics;
 pub mod status;
+pub mod sunset;
 
 use std::sync::Arc;
 

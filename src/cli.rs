@@ -16,6 +16,7 @@ mod serve;
 mod shutdown;
 mod status;
 mod store;
+mod sunset;
 mod terminal;
 
 use std::path::PathBuf;
@@ -79,6 +80,9 @@ enum Command {
     /// What the running proxy decided about a request, and why it failed
     #[command(after_help = explain::HELP)]
     Explain(explain::ExplainArgs),
+    /// What clients still call that HubSpot retires
+    #[command(after_help = sunset::HELP)]
+    Sunset(sunset::SunsetArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -119,11 +123,14 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
         Command::Keys(command) => keys::run(config, &command),
-        Command::Status(_) | Command::Explain(_) if config.is_some() => Err(Failure::usage(
-            format!("`{name}` asks the running proxy, which has read its file: leave out --config"),
-        )),
+        Command::Status(_) | Command::Explain(_) | Command::Sunset(_) if config.is_some() => {
+            Err(Failure::usage(format!(
+                "`{name}` asks the running proxy, which has read its file: leave out --config"
+            )))
+        }
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Sunset(args) => sunset::run(&args),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }

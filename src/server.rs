@@ -28,6 +28,7 @@ use crate::admin::Remote;
 use crate::admin::access::AdminKey;
 use crate::admin::api::{Api, Knowledge};
 use crate::admin::status::About;
+use crate::admin::sunset;
 use crate::config::Config;
 use crate::pipeline::Settings;
 use crate::telemetry::cores::{Cores, Questions};
@@ -132,6 +133,9 @@ impl Server {
     /// `server.shutdown_grace`. Fails when a core fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         file_limit::raise();
+        if let Some(Remote { api, runtime, .. }) = self.admin() {
+            runtime.spawn(sunset::remind(api.clone()));
+        }
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
         for (balance, questions) in self.cores {

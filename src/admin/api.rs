@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::explain::Told;
-use super::metrics;
 use super::status::{self, About};
+use super::{metrics, sunset};
 use crate::accounts::Shared;
 use crate::telemetry::cores::Cores;
 use crate::telemetry::recent::Which;
@@ -57,6 +57,7 @@ impl Api {
             .route("/_proxy/api/status", get(show_status))
             .route("/_proxy/api/requests", get(list_requests))
             .route("/_proxy/api/requests/{id}", get(show_request))
+            .route("/_proxy/api/sunset", get(show_sunset))
             .fallback(async || wrong(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {
                 wrong(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
@@ -71,6 +72,10 @@ impl Api {
             Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
             Err(error) => wrong(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
+    }
+
+    pub(super) async fn traffic(&self) -> TrafficSummary {
+        self.knowledge.traffic().await
     }
 
     /// Answers a request whose caller has been found to be allowed.
@@ -108,6 +113,11 @@ impl Knowledge {
 
 async fn show_status(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
     Json(status::of(&knowledge).await)
+}
+
+async fn show_sunset(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
+    let calls = sunset::of(&knowledge.traffic().await.retiring);
+    Json(json!({ "since": knowledge.about.started.to_string(), "calls": calls }))
 }
 
 async fn list_requests(

@@ -47,6 +47,7 @@ mod smuggling;
 mod stored_accounts;
 mod storms;
 mod streaming;
+mod sunset;
 mod terminal;
 mod tls_upstream;
 mod token_calls;

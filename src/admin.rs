@@ -9,6 +9,7 @@ pub mod api;
 mod explain;
 mod health;
 mod metrics;
+mod scopes;
 pub mod status;
 pub mod sunset;
 

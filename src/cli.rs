@@ -12,6 +12,7 @@ mod login;
 mod logout;
 mod print;
 mod sandbox;
+mod scopes;
 mod serve;
 mod shutdown;
 mod status;
@@ -80,6 +81,9 @@ enum Command {
     /// What the running proxy decided about a request, and why it failed
     #[command(after_help = explain::HELP)]
     Explain(explain::ExplainArgs),
+    /// Which scopes are granted, and which the traffic needed
+    #[command(after_help = scopes::HELP)]
+    Scopes(scopes::ScopesArgs),
     /// What clients still call that HubSpot retires
     #[command(after_help = sunset::HELP)]
     Sunset(sunset::SunsetArgs),
@@ -123,13 +127,16 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
         Command::Keys(command) => keys::run(config, &command),
-        Command::Status(_) | Command::Explain(_) | Command::Sunset(_) if config.is_some() => {
+        Command::Status(_) | Command::Explain(_) | Command::Scopes(_) | Command::Sunset(_)
+            if config.is_some() =>
+        {
             Err(Failure::usage(format!(
                 "`{name}` asks the running proxy, which has read its file: leave out --config"
             )))
         }
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))

@@ -10,7 +10,7 @@ pub mod exchange;
 mod forward;
 pub mod gate;
 mod oauth_shim;
-mod policy;
+pub mod policy;
 pub mod response;
 mod route;
 mod serving;

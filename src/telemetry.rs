@@ -4,6 +4,7 @@
 //! anybody reads them.
 
 pub mod cores;
+pub mod denials;
 pub mod histogram;
 pub mod operations;
 pub mod rate_limits;
@@ -13,6 +14,7 @@ pub mod redact;
 pub mod retiring;
 mod template;
 pub mod traffic;
+pub mod upstream_answer;
 
 use std::io::{self, IsTerminal};
 

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::explain::Told;
 use super::status::{self, About};
-use super::{metrics, sunset};
+use super::{metrics, scopes, sunset};
 use crate::accounts::Shared;
 use crate::telemetry::cores::Cores;
 use crate::telemetry::recent::Which;
@@ -57,6 +57,7 @@ impl Api {
             .route("/_proxy/api/status", get(show_status))
             .route("/_proxy/api/requests", get(list_requests))
             .route("/_proxy/api/requests/{id}", get(show_request))
+            .route("/_proxy/api/scopes", get(show_scopes))
             .route("/_proxy/api/sunset", get(show_sunset))
             .fallback(async || wrong(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {
@@ -113,6 +114,10 @@ impl Knowledge {
 
 async fn show_status(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
     Json(status::of(&knowledge).await)
+}
+
+async fn show_scopes(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
+    Json(scopes::of(&knowledge).await)
 }
 
 async fn show_sunset(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {

@@ -2,7 +2,6 @@
 
 mod cause;
 mod stages;
-mod upstream_answer;
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +10,12 @@ use serde_json::{Value, json};
 use super::status::millis;
 use crate::accounts::Accounts;
 use crate::telemetry::record::{Authorized, ChosenBy, Ending, Record, Via};
+use crate::telemetry::upstream_answer::UpstreamAnswer;
 use crate::types::account::AccountName;
 use crate::types::client_key::KeyName;
 use crate::types::clock::WallTime;
 use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestId;
-use upstream_answer::UpstreamAnswer;
 
 /// A copy of a record that other threads may have. Its path is fit to be shown.
 pub struct Told {

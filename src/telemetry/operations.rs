@@ -29,12 +29,19 @@ pub struct Templates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TemplateId(u16);
 
+impl TemplateId {
+    /// Whether it stands for all templates beyond those that are told apart.
+    pub fn is_other(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// What is counted by.
 type Key = (Name, TemplateId, StatusCode);
 
 /// Any word can be a method, and a label must be one of a few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Name {
+pub(super) enum Name {
     Get,
     Post,
     Put,
@@ -124,7 +131,7 @@ pub struct Told {
 }
 
 impl Name {
-    fn of(method: &Method) -> Self {
+    pub(super) fn of(method: &Method) -> Self {
         match *method {
             Method::GET => Self::Get,
             Method::POST => Self::Post,
@@ -137,7 +144,7 @@ impl Name {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",

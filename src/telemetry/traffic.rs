@@ -8,9 +8,10 @@ use std::ops::AddAssign;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
 use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode};
 
+use super::denials::{self, Denials};
 use super::histogram::Histogram;
 use super::operations::{self, Operations, Templates};
 use super::rate_limits::RateLimits;
@@ -53,6 +54,7 @@ pub struct AccountTraffic {
     pub name: AccountName,
     counts: RefCell<Counts>,
     operations: RefCell<Operations>,
+    denials: RefCell<Denials>,
     limits: Cell<Option<RateLimits>>,
 }
 
@@ -74,6 +76,8 @@ pub struct AccountSummary {
     pub limits: Option<RateLimits>,
     /// One for each operation and status, and for each core that has seen it.
     pub operations: Vec<operations::Told>,
+    /// Operations that lacked a scope.
+    pub denials: Vec<denials::Told>,
 }
 
 /// A copy of what a core has counted, for other threads.
@@ -155,6 +159,7 @@ impl Traffic {
             name: account.clone(),
             counts: RefCell::default(),
             operations: RefCell::default(),
+            denials: RefCell::default(),
             limits: Cell::default(),
         };
         Rc::clone(accounts.entry(account.clone()).or_insert(Rc::new(traffic)))
@@ -167,6 +172,9 @@ impl Traffic {
                 account.counts.borrow_mut().count(record);
                 let template = self.templates.borrow_mut().of(record.raw_path());
                 account.operations.borrow_mut().count(&record.method, template, record.status);
+                if record.status == StatusCode::FORBIDDEN && record.refusal.is_none() {
+                    account.denials.borrow_mut().look(&record.method, template, record);
+                }
                 let retirement = self.templates.borrow().retirement(template);
                 if retirement.is_some() && record.refusal.is_none() {
                     self.retiring.borrow_mut().count(template, record.agent());
@@ -187,6 +195,7 @@ impl Traffic {
                 counts: *traffic.counts.borrow(),
                 limits: traffic.limits.get(),
                 operations: traffic.operations.borrow().told(&templates),
+                denials: traffic.denials.borrow().told(&templates),
             };
             (traffic.name.clone(), summary)
         });
@@ -218,6 +227,7 @@ impl AddAssign for TrafficSummary {
             sum.counts += account.counts;
             sum.limits = RateLimits::later(sum.limits, account.limits);
             sum.operations.extend(account.operations);
+            sum.denials.extend(account.denials);
         }
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;

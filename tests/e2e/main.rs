@@ -43,6 +43,7 @@ mod replay;
 mod replay_answers;
 mod replay_bodies;
 mod replay_http2;
+mod scopes;
 mod smuggling;
 mod stored_accounts;
 mod storms;

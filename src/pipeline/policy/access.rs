@@ -67,6 +67,16 @@ pub fn of(method: &Method, target: &Target) -> Access {
     }
 }
 
+/// What a method does on paths of `template`, in which ids and the like are left open; a hint, for what
+/// a policy judges is the path that is sent.
+pub fn of_template(method: &Method, template: &str) -> Access {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Access::Read,
+        Method::POST | Method::PUT | Method::PATCH => of_path(method, template.as_bytes()),
+        _ => Access::Destructive,
+    }
+}
+
 fn of_path(method: &Method, path: &[u8]) -> Access {
     let mut last = path.rsplit(|b| *b == b'/');
     let (last, before) = (last.next().unwrap_or_default(), last.next().unwrap_or_default());

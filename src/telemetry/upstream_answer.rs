@@ -5,12 +5,14 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use crate::telemetry::record::Record;
+use super::record::Record;
 
 /// A decoded body is read no further, in bytes.
 const LONGEST_DECODED: u64 = 64 * 1024;
 /// Scopes that are named at most: on some paths HubSpot lists a hundred.
 const MOST_SCOPES: usize = 20;
+/// The category of a 403 that another scope would have prevented.
+const MISSING_SCOPES: &str = "MISSING_SCOPES";
 
 /// The words of an answer that failed which tell why. All are HubSpot's own terms, never a person's data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +41,26 @@ impl UpstreamAnswer {
             }
             false => excerpt.to_vec(),
         };
-        serde_json::from_slice(&text).map(|body| Self::of_envelope(&body)).unwrap_or_default()
+        match serde_json::from_slice(&text) {
+            Ok(body) => Self::of_envelope(&body),
+            Err(_) => Self::of_beginning(&String::from_utf8_lossy(&text)),
+        }
+    }
+
+    /// What can be told where the excerpt ends before the envelope does, which it does where a hundred
+    /// scopes are listed.
+    fn of_beginning(text: &str) -> Self {
+        let lists = ["\"requiredGranularScopes\"", "\"requiredScopes\""];
+        let scopes = lists.iter().map(|name| strings_of_list(text, name));
+        let scopes = scopes.into_iter().find(|scopes| !scopes.is_empty()).unwrap_or_default();
+        let category = (!scopes.is_empty()).then(|| MISSING_SCOPES.to_owned());
+        Self { category, policy_name: None, scopes }
+    }
+
+    /// The scopes of which any one would have let the request pass, where that is what it lacked.
+    pub fn missing_scopes(self) -> Option<Vec<String>> {
+        let is_that = self.category.as_deref() == Some(MISSING_SCOPES) && !self.scopes.is_empty();
+        is_that.then_some(self.scopes)
     }
 
     fn of_envelope(body: &Value) -> Self {
@@ -57,6 +78,23 @@ impl UpstreamAnswer {
         }
         Self { category: term(&body["category"]), policy_name: term(&body["policyName"]), scopes }
     }
+}
+
+/// The strings of the list that is called `name`, quotes included; one that is cut off is none.
+fn strings_of_list(text: &str, name: &str) -> Vec<String> {
+    let list = text.split_once(name).and_then(|(_, rest)| rest.split_once('['));
+    let list = list.map_or("", |(_, list)| list.split(']').next().unwrap_or_default());
+    // Every second piece between quotes is a string, and the last piece has no closing quote.
+    let mut pieces: Vec<&str> = list.split('"').collect();
+    pieces.pop();
+    let mut scopes: Vec<String> = Vec::new();
+    for piece in pieces.into_iter().skip(1).step_by(2) {
+        if let Some(scope) = term(&Value::from(piece)).filter(|scope| !scopes.contains(scope)) {
+            scopes.push(scope);
+        }
+    }
+    scopes.truncate(MOST_SCOPES);
+    scopes
 }
 
 /// A word of HubSpot's vocabulary; nothing else is passed on.
@@ -86,6 +124,28 @@ mod tests {
         }));
         assert_eq!(answer.category.as_deref(), Some("MISSING_SCOPES"));
         assert_eq!(answer.scopes, ["crm.objects.contacts.read", "automation"]);
+    }
+
+    #[test]
+    fn an_envelope_that_is_cut_off_still_names_scopes() {
+        for (text, expected) in [
+            (r#"{"errors":[{"context":{"requiredGranularScopes":["a.read","b.re"#, vec!["a.read"]),
+            (
+                r#"{"errors":[{"context":{"requiredGranularScopes":["a.read","a.read"],"re"#,
+                vec!["a.read"],
+            ),
+            (
+                r#"{"errors":[{"context":{"requiredScopes":["a.read", "b.read" "#,
+                vec!["a.read", "b.read"],
+            ),
+            (r#"{"errors":[{"context":{"requiredScopes":["#, vec![]),
+            (r#"{"errors":[{"context":{"requiredSco"#, vec![]),
+            ("<html>", vec![]),
+        ] {
+            let answer = UpstreamAnswer::of_beginning(text);
+            assert_eq!(answer.scopes, expected, "{text}");
+            assert_eq!(answer.missing_scopes().is_some(), !expected.is_empty(), "{text}");
+        }
     }
 
     #[test]

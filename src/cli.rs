@@ -11,6 +11,7 @@ mod keys;
 mod login;
 mod logout;
 mod print;
+mod proxy;
 mod sandbox;
 mod scopes;
 mod serve;

@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod app;
 mod control;
+mod exec;
 mod exit;
 mod explain;
 mod hygiene;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use hygiene::Before;
 use sandbox::SandboxArgs;
 use serve::flags::ServeArgs;
 
@@ -88,6 +90,9 @@ enum Command {
     /// What clients still call that HubSpot retires
     #[command(after_help = sunset::HELP)]
     Sunset(sunset::SunsetArgs),
+    /// Run a command with a proxy of its own
+    #[command(after_help = exec::HELP)]
+    Exec(exec::ExecArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -95,13 +100,12 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    hygiene::protect_memory();
-    hygiene::protect_files();
+    let before = hygiene::protect();
     // Usage errors, help and version end here, with status 2 or 0.
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match dispatch(matches.subcommand_name().unwrap_or("serve"), cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    match dispatch(matches.subcommand_name().unwrap_or("serve"), cli, &before) {
+        Ok(status) => status,
         Err(failure) => {
             print::error(&failure);
             failure.exit.into()
@@ -109,11 +113,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
+fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> {
     let config = cli.config.as_deref();
     let command = match cli.command {
-        None => return serve::run(config, &cli.serve),
-        Some(Command::Serve(flags)) => return serve::run(config, &cli.serve.merged(flags)),
+        None => return done(serve::run(config, &cli.serve)),
+        Some(Command::Serve(flags)) => return done(serve::run(config, &cli.serve.merged(flags))),
         Some(command) => command,
     };
     // They may stand before any command, and mean nothing to others.
@@ -122,7 +126,8 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
             "`{name}` takes none of the flags of `serve`: see `hubspot-proxy {name} --help`"
         )));
     }
-    match command {
+    done(match command {
+        Command::Exec(args) => return exec::run(config, &args, before),
         Command::Serve(flags) => serve::run(config, &flags),
         Command::Login(args) => login::run(config, &args),
         Command::Logout(args) => logout::run(config, &args),
@@ -143,7 +148,11 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }
         Command::Sandbox(flags) => sandbox::run(&flags),
-    }
+    })
+}
+
+fn done(outcome: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::watch::Watch;
 use crate::types::account::{About, AccountName};
+use crate::types::client_key::ClientKeys;
 use crate::types::clock::{SharedClock, SystemClock};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
@@ -69,6 +70,7 @@ impl Parts {
             env: Arc::clone(env),
             surroundings,
             store: store.clone().map(|s| s as _),
+            child_key: None,
         };
         runtime.block_on(opener.sow()).map_err(Failure::usage)?;
         let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
@@ -207,5 +209,6 @@ fn demo_accounts(opener: &Opener) -> Accounts {
         about: About::default(),
         secrets: Arc::default(),
     };
-    Accounts::new(vec![Arc::new(account)], None)
+    let keys = ClientKeys::new(opener.child_key.iter().cloned().collect());
+    Accounts::new(vec![Arc::new(account)], None).with_keys(keys)
 }

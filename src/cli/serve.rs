@@ -48,7 +48,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     install_crypto_provider();
     let env = Arc::new(Environment::of_process());
     let folders = Folders::of_process();
-    let Loaded { config, file, written } = load(config_flag, args, &env, &folders)?;
+    let Loaded { config, file, written, .. } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let parts = Parts::build(config, &env, &folders, args.sandbox, &runtime)?;
     let (listeners, shown) = open_listeners(&parts.opener.config)?;

@@ -117,3 +117,20 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
         assert!(keep == "s" || screen.contains("client_secret = { file = "), "{screen}");
     }
 }
+
+#[test]
+fn ctrl_c_reaches_the_command_under_exec_once_and_ends_only_what_it_ends() {
+    let home = Home::new();
+    // Whatever this process had sent on would arrive before the signal that it is asked to send on.
+    let script = "n=0; trap 'n=$((n+1)); kill -USR1 $PPID' INT; trap 'echo \"interrupted $n\"' USR1; \
+        echo ready; while ! read line; do :; done; echo \"read $line\"; exit 7";
+    let path = std::env::var("PATH").unwrap();
+    let exec = ["exec", "--sandbox", "--", "sh", "-c", script];
+    let mut terminal = Terminal::run(&home, &[("PATH", &path)], &exec);
+    terminal.shows("ready");
+    terminal.keyboard.write_all(b"\x03").unwrap();
+    terminal.shows("interrupted 1");
+    terminal.types("typed");
+    terminal.shows("read typed");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(7));
+}

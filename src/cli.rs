@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod app;
+mod completions;
 mod control;
 mod exec;
 mod exit;
@@ -11,6 +12,7 @@ mod hygiene;
 mod keys;
 mod login;
 mod logout;
+mod man;
 mod print;
 mod proxy;
 mod sandbox;
@@ -25,7 +27,7 @@ mod terminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use hygiene::Before;
 use sandbox::SandboxArgs;
@@ -48,7 +50,7 @@ Not affiliated with HubSpot.";
 #[command(name = "hubspot-proxy", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
     /// Configuration file [default: ./proxy.toml, else the one in the user's configuration folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -96,6 +98,12 @@ enum Command {
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
+    /// Print completions for a shell
+    #[command(after_help = completions::HELP)]
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page of a command, or write them all
+    #[command(after_help = man::HELP)]
+    Man(man::ManArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -144,10 +152,12 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         Command::Explain(args) => explain::run(&args),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
-        Command::Sandbox(_) if config.is_some() => {
-            Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
+        Command::Sandbox(_) | Command::Completions(_) | Command::Man(_) if config.is_some() => {
+            Err(Failure::usage(format!("`{name}` reads no configuration file: leave out --config")))
         }
         Command::Sandbox(flags) => sandbox::run(&flags),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, before),
     })
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tracing::info;
@@ -71,7 +71,8 @@ pub(super) struct ExecArgs {
         value_name = "CMD",
         required = true,
         trailing_var_arg = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_hint = ValueHint::CommandWithArguments
     )]
     command: Vec<OsString>,
 }

@@ -1,5 +1,6 @@
 //! What the process keeps from the system and from other users: its memory and its files hold
-//! credentials. A program that it runs for a person gets back what was there before.
+//! credentials. A program that it runs for a person, and a file that it writes for everybody, get back what
+//! was there before.
 
 use std::io;
 
@@ -37,22 +38,22 @@ pub fn protect() -> Before {
 }
 
 impl Before {
-    /// Starts a program by `start`, with the limit and the mask of before. For as long as that takes,
-    /// they hold for this process too.
+    /// Does something with the limit and the mask of before, such as to start a program. For as long as
+    /// that takes, they hold for all of this process.
     #[cfg(unix)]
-    pub fn start<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub fn restored<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let _ = setrlimit(Resource::Core, self.core);
         umask(self.umask);
-        let started = start();
+        let outcome = act();
         umask(OWNER_ONLY);
         forbid_core_dumps(self.core);
-        started
+        outcome
     }
 
     /// There is nothing to give back here.
     #[cfg(not(unix))]
-    pub fn start<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        start()
+    pub fn restored<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        act()
     }
 }
 

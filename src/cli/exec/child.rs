@@ -29,7 +29,7 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments);
         environment.apply_to(command.as_std_mut());
-        let started = before.start(|| command.spawn());
+        let started = before.restored(|| command.spawn());
         started.map(Self).map_err(|error| not_started(program, &error))
     }
 

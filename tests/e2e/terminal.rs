@@ -61,6 +61,15 @@ impl Terminal {
         until(text, || self.screen.lock().unwrap().contains(text));
     }
 
+    /// Waits until the command reads a secret: it has asked, and the terminal shows no more what is typed.
+    fn asks_for_secret(&self, question: &str) {
+        self.shows(question);
+        until("what is typed is hidden", || {
+            let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
+            !modes.contains(rustix::termios::LocalModes::ECHO)
+        });
+    }
+
     fn types(&mut self, line: &str) {
         writeln!(self.keyboard, "{line}").unwrap();
     }
@@ -80,7 +89,7 @@ fn a_secret_that_is_typed_is_never_shown() {
     let environment = [("HUBSPOT_PROXY_UPSTREAM__URL", url.as_str())];
     let import = ["accounts", "import", "shop", "--kind", "access_token"];
     let mut terminal = Terminal::run(&home, &environment, &import);
-    terminal.shows("(not shown): ");
+    terminal.asks_for_secret("(not shown): ");
     terminal.types("sandbox-access-token");
     let (ok, screen) = terminal.end();
     assert!(ok && screen.contains("Account shop has a static token"), "{screen}");
@@ -101,7 +110,7 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
         let mut terminal = Terminal::run(&home, &environment, &login);
         terminal.shows("Client ID");
         terminal.types("sandbox-client");
-        terminal.shows("Client secret of your app (not shown): ");
+        terminal.asks_for_secret("Client secret of your app (not shown): ");
         terminal.types("sandbox-secret");
         terminal.shows("in a file (f)?");
         terminal.types(keep);

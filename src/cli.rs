@@ -9,6 +9,7 @@ mod exec;
 mod exit;
 mod explain;
 mod hygiene;
+mod init;
 mod keys;
 mod login;
 mod logout;
@@ -65,6 +66,9 @@ enum Command {
     /// Run the proxy (the default command)
     #[command(after_help = serve::HELP)]
     Serve(ServeArgs),
+    /// Write a first proxy.toml
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Log in to HubSpot: its tokens are kept, encrypted
     #[command(after_help = login::HELP)]
     Login(login::LoginArgs),
@@ -137,6 +141,7 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
     done(match command {
         Command::Exec(args) => return exec::run(config, &args, before),
         Command::Serve(flags) => serve::run(config, &flags),
+        Command::Init(args) => init::run(config, &args),
         Command::Login(args) => login::run(config, &args),
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),

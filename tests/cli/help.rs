@@ -19,6 +19,7 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["sandbox", "--help"],
         &["help", "sandbox"],
         &["exec", "--help"],
+        &["init", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {

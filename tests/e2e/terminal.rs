@@ -128,6 +128,46 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
 }
 
 #[test]
+fn init_asks_for_what_no_flag_says_and_again_for_what_makes_no_sense() {
+    let home = Home::new();
+    let mut terminal = Terminal::run(&home, &[], &["init"]);
+    let answers = [
+        ("here or user [here]: ", "there"),
+        ("Answer with `here` or `user`.", ""),
+        ("Number [1]: ", "5"),
+        ("Answer with 1, 2, 3 or 4.", "1"),
+        ("Name of the account [default]: ", "Not A Name"),
+        ("starts with", "acme"),
+        ("Client ID of your app", "client-4711"),
+        ("Scopes that the app requires", "crm.objects.contacts.read"),
+        ("Place [store]: ", "hush-4711"),
+        ("That is no place: write store, env:NAME", "env:ACME_SECRET"),
+        ("read-write, no-destructive or read-only? [read-write]: ", "read-only"),
+    ];
+    for (question, answer) in answers {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    let (ok, screen) = terminal.end();
+    assert!(ok && screen.contains("hubspot-proxy login acme"), "{screen}");
+    let text = std::fs::read_to_string(home.path().join("proxy.toml")).unwrap();
+    for line in [
+        "mode = \"read-only\"",
+        "[accounts.acme]",
+        "client_id = \"client-4711\"",
+        "client_secret = { env = \"ACME_SECRET\" }",
+        "scopes = [\"oauth\", \"crm.objects.contacts.read\"]",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(!text.contains("hush-4711"), "{text}");
+    // What is there is said before the first question.
+    let (ok, screen) = Terminal::run(&home, &[], &["init"]).end();
+    assert!(!ok && screen.contains("proxy.toml is there already"), "{screen}");
+    assert!(!screen.contains('?'), "{screen}");
+}
+
+#[test]
 fn ctrl_c_reaches_the_command_under_exec_once_and_ends_only_what_it_ends() {
     let home = Home::new();
     // Whatever this process had sent on would arrive before the signal that it is asked to send on.

@@ -3,14 +3,19 @@
 mod accounts;
 mod addresses;
 mod app;
+mod completions;
 mod control;
+mod exec;
 mod exit;
 mod explain;
 mod hygiene;
+mod init;
 mod keys;
 mod login;
 mod logout;
+mod man;
 mod print;
+mod proxy;
 mod sandbox;
 mod scopes;
 mod serve;
@@ -23,8 +28,9 @@ mod terminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
+use hygiene::Before;
 use sandbox::SandboxArgs;
 use serve::flags::ServeArgs;
 
@@ -45,7 +51,7 @@ Not affiliated with HubSpot.";
 #[command(name = "hubspot-proxy", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
     /// Configuration file [default: ./proxy.toml, else the one in the user's configuration folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -60,6 +66,9 @@ enum Command {
     /// Run the proxy (the default command)
     #[command(after_help = serve::HELP)]
     Serve(ServeArgs),
+    /// Write a first proxy.toml
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Log in to HubSpot: its tokens are kept, encrypted
     #[command(after_help = login::HELP)]
     Login(login::LoginArgs),
@@ -87,20 +96,28 @@ enum Command {
     /// What clients still call that HubSpot retires
     #[command(after_help = sunset::HELP)]
     Sunset(sunset::SunsetArgs),
+    /// Run a command with a proxy of its own
+    #[command(after_help = exec::HELP)]
+    Exec(exec::ExecArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
+    /// Print completions for a shell
+    #[command(after_help = completions::HELP)]
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page of a command, or write them all
+    #[command(after_help = man::HELP)]
+    Man(man::ManArgs),
 }
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    hygiene::protect_memory();
-    hygiene::protect_files();
+    let before = hygiene::protect();
     // Usage errors, help and version end here, with status 2 or 0.
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match dispatch(matches.subcommand_name().unwrap_or("serve"), cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    match dispatch(matches.subcommand_name().unwrap_or("serve"), cli, &before) {
+        Ok(status) => status,
         Err(failure) => {
             print::error(&failure);
             failure.exit.into()
@@ -108,11 +125,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
+fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> {
     let config = cli.config.as_deref();
     let command = match cli.command {
-        None => return serve::run(config, &cli.serve),
-        Some(Command::Serve(flags)) => return serve::run(config, &cli.serve.merged(flags)),
+        None => return done(serve::run(config, &cli.serve)),
+        Some(Command::Serve(flags)) => return done(serve::run(config, &cli.serve.merged(flags))),
         Some(command) => command,
     };
     // They may stand before any command, and mean nothing to others.
@@ -121,8 +138,10 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
             "`{name}` takes none of the flags of `serve`: see `hubspot-proxy {name} --help`"
         )));
     }
-    match command {
+    done(match command {
+        Command::Exec(args) => return exec::run(config, &args, before),
         Command::Serve(flags) => serve::run(config, &flags),
+        Command::Init(args) => init::run(config, &args),
         Command::Login(args) => login::run(config, &args),
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
@@ -138,11 +157,17 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
-        Command::Sandbox(_) if config.is_some() => {
-            Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
+        Command::Sandbox(_) | Command::Completions(_) | Command::Man(_) if config.is_some() => {
+            Err(Failure::usage(format!("`{name}` reads no configuration file: leave out --config")))
         }
         Command::Sandbox(flags) => sandbox::run(&flags),
-    }
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, before),
+    })
+}
+
+fn done(outcome: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

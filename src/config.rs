@@ -16,6 +16,7 @@ mod listen;
 mod paths;
 mod policy;
 mod reload_state;
+mod roster;
 mod secret_ref;
 mod server;
 mod size;
@@ -43,6 +44,7 @@ pub use error::{ConfigError, Place};
 pub use listen::Listen;
 pub use paths::Folders;
 pub use reload_state::{ReloadState, SharedReloadState};
+pub use roster::{DefaultAccount, Roster};
 pub use secret_ref::{STORE_KEY, SecretError, SecretRef, keyring};
 use server::Reach;
 pub use server::ServerConfig;
@@ -79,6 +81,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// What is set, key by key.
     pub written: Written,
+    /// The environment variables that secrets are read from.
+    pub secret_variables: Vec<String>,
 }
 
 /// All that a command needs to know.
@@ -90,6 +94,9 @@ pub struct Config {
     pub log: LogConfig,
     /// Whether an old client's own token refresh is answered here.
     pub legacy_oauth_shim: bool,
+    /// Whether a client that asks about its token is answered here: wherever that is on, and for the
+    /// child of `exec`.
+    pub token_information: bool,
     /// Of accounts that have none of their own.
     pub policy: Arc<Policy>,
     pub store: StoreConfig,
@@ -100,22 +107,8 @@ pub struct Config {
     /// Whether the environment alone makes an account: then there are no others but those that a
     /// file names.
     pub made_by_environment: bool,
-}
-
-/// A choice of the default account. Whether there is such an account is known once the stored ones
-/// are.
-#[derive(Clone, Debug)]
-pub struct DefaultAccount {
-    text: String,
-    place: Place,
-}
-
-/// All accounts that are served, and the one of a request that names none.
-#[derive(Debug)]
-pub struct Roster {
-    pub accounts: BTreeMap<AccountName, AccountConfig>,
-    /// As chosen, else the only configured account, else the only one; `None` when there are several.
-    pub default: Option<AccountName>,
+    /// The only account to serve, where that was asked for.
+    only: Option<AccountName>,
 }
 
 /// `[store]`.
@@ -211,49 +204,6 @@ pub struct Consent {
     pub pkce: bool,
 }
 
-impl Config {
-    /// All accounts, `stored` being the names in the store.
-    pub fn roster(&self, stored: &[AccountName]) -> Roster {
-        // One that is added to the store later does not take the default away from the only one here.
-        let configured = accounts::default_account(self.default_account.as_ref(), &self.accounts);
-        let mut accounts = self.accounts.clone();
-        if !self.made_by_environment {
-            for name in stored {
-                accounts.entry(name.clone()).or_insert_with(AccountConfig::stored);
-            }
-        }
-        let chosen = || accounts::default_account(self.default_account.as_ref(), &accounts);
-        // That it is missing is an error at the start alone: later it may have been removed.
-        let default = configured.ok().flatten().or_else(|| chosen().unwrap_or_default());
-        Roster { default, accounts }
-    }
-
-    /// Whether each app has its client secret, configured or, as `is_stored` tells, in the store.
-    pub fn check_client_secrets(
-        &self,
-        is_stored: impl Fn(&AccountName) -> bool,
-    ) -> Result<(), ConfigError> {
-        let lacks_one = self.accounts.iter().find(|(name, account)| {
-            let app = &account.credential;
-            matches!(app, CredentialConfig::OAuth { client_secret: None, .. }) && !is_stored(name)
-        });
-        match lacks_one {
-            Some((name, AccountConfig { place: Some(place), .. })) => {
-                Err(ConfigError::at(place, accounts::no_client_secret(name)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether there is an account at all, and the chosen default is one.
-    pub fn check(&self, roster: &Roster) -> Result<(), ConfigError> {
-        if roster.accounts.is_empty() {
-            return Err(ConfigError::NoAccount);
-        }
-        accounts::default_account(self.default_account.as_ref(), &roster.accounts).map(drop)
-    }
-}
-
 impl AccountConfig {
     /// An account that no file and no variable mentions.
     fn stored() -> Self {
@@ -295,9 +245,9 @@ fn load_from(sources: &Sources<'_>, candidates: Vec<Candidate>) -> Result<Loaded
     layer.merge(env::settings(env, folders.base())?);
     let made_by_environment = !flags.sandbox && env::add_account(env, &mut layer)?;
     layer.merge(from_flags(flags, folders));
-    let written = Written::of(&layer);
+    let (written, secret_variables) = (Written::of(&layer), layer.secret_variables());
     let config = build(layer, flags.sandbox, made_by_environment)?;
-    Ok(Loaded { config, file: file_used, written })
+    Ok(Loaded { config, file: file_used, written, secret_variables })
 }
 
 fn from_flags(flags: &Flags, folders: &Folders) -> Layer {
@@ -351,11 +301,13 @@ fn build(
         oauth,
         log,
         legacy_oauth_shim,
+        token_information: legacy_oauth_shim,
         policy,
         store,
         default_account,
         accounts,
         made_by_environment,
+        only: None,
     })
 }
 

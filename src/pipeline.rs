@@ -57,6 +57,8 @@ pub struct Settings {
     pub keys_required: bool,
     /// Whether an old client's own token refresh is answered here.
     pub legacy_oauth_shim: bool,
+    /// Whether a client that asks about its token is answered here.
+    pub token_information: bool,
     pub allowed: Arc<Allowed>,
     /// Bytes; `None` is no limit.
     pub max_body_size: Option<u64>,
@@ -78,6 +80,7 @@ impl Settings {
             head_limits: HeadLimits { size: server.max_header_size, count: server.max_headers },
             keys_required: server.keys_required,
             legacy_oauth_shim: config.legacy_oauth_shim,
+            token_information: config.token_information,
             allowed: Arc::new(Allowed::of(server)),
             max_body_size: server.max_body_size,
             replay_buffer: config.upstream.replay_buffer,
@@ -212,8 +215,9 @@ impl Pipeline {
         if let Some(key) = &key {
             exchange.note(|record| record.key = Some(Arc::clone(key)));
         }
-        if settings.legacy_oauth_shim
+        if settings.token_information
             && let Some(asked) = oauth_shim::asked(&head)
+            && (settings.legacy_oauth_shim || asked != Asked::Token)
         {
             let answering = self.answer_old_client(serving, asked, entrance, head, body, key);
             return Box::pin(answering).await;

@@ -41,6 +41,7 @@ use balance::Balance;
 use connection::Limits;
 use data_plane::{Core, Plan, Reserved};
 use listener::Listener;
+pub use users::can_tell_users;
 use users::{Users, UsersError};
 
 /// What the parser reads beyond the gate's limit, which counts no more than names and values.

@@ -26,6 +26,7 @@ use crate::store::{
     AccountStore, GrantStore, StoreError, StoredAccount, StoredKind, StoredSecrets,
 };
 use crate::types::account::AccountName;
+use crate::types::client_key::ClientKey;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
@@ -81,6 +82,8 @@ pub struct Opener {
     pub surroundings: Surroundings,
     /// `None` where no account needs one.
     pub store: Option<Arc<dyn AccountStore>>,
+    /// The key of the command that the proxy runs for, which no store knows.
+    pub child_key: Option<ClientKey>,
 }
 
 /// One account on its way.

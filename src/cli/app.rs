@@ -71,15 +71,20 @@ pub fn write_private(path: &Path, secret: &Secret) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::failed(format!("cannot write {}: {error}", path.display()))
     };
+    let mut file = new_private_file(path).map_err(failed)?;
+    writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// Makes a file that was not there and that only this user can read, and the folders that it is in.
+pub fn new_private_file(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::create_dir_all(folder)?;
     }
-    let mut file = options.open(path).map_err(failed)?;
-    writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all()).map_err(failed)
+    options.open(path)
 }
 
 /// Whether what is stored may be used for `origins`.

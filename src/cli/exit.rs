@@ -10,6 +10,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
+    /// The command that `exec` was to run cannot be run, in the way of a shell.
+    NotExecutable = 126,
+    /// There is no such command, in the way of a shell.
+    NotFound = 127,
 }
 
 impl From<Exit> for ExitCode {
@@ -29,6 +33,11 @@ impl Failure {
     /// Something could not be done.
     pub fn failed(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Failed, message: message.to_string() }
+    }
+
+    /// The command that `exec` was to run has not been.
+    pub fn not_run(exit: Exit, message: String) -> Self {
+        Self { exit, message }
     }
 
     /// The command line or the configuration is wrong.

@@ -1,16 +1,31 @@
 //! What a command prints: results on standard output, all else on standard error.
 //!
-//! A reader that has gone away is no reason to stop serving, so failures to write are passed over.
+//! A reader that has gone away is no reason to stop serving, so failures to write are passed over, but
+//! for a result that is written to be kept.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
+
+use super::Failure;
 
 /// A line of a result.
 pub fn line(text: impl fmt::Display) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
+}
+
+/// A result that is of use only as a whole, such as a file for another program.
+pub fn bytes(result: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(result).and_then(|()| out.flush()) {
+        // A reader that has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| {
+            Failure::failed(format!("standard output cannot be written: {error}"))
+        }),
+    }
 }
 
 /// A word beside the result.

@@ -7,40 +7,30 @@ mod runtime_folder;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tracing::warn;
 
 use super::addresses::{curl, shown_addresses};
-use super::sandbox::Beside;
+use super::proxy::{Parts, in_step};
 use super::shutdown::Signals;
-use super::{Failure, app, print, store};
-use crate::accounts::follow::follow;
-use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
-use crate::accounts::{Account, Accounts, Kind, Shared};
+use super::{Failure, app, print};
+use crate::accounts::Shared;
 use crate::admin::Remote;
 use crate::admin::access::AdminKey;
 use crate::admin::status::About;
 use crate::config::{
-    self, AccountConfig, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded,
-    ReloadState, Roster, Sources,
+    self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, ReloadState,
+    Roster, Sources,
 };
-use crate::credential::Grant;
-use crate::sandbox::demo;
 use crate::server::listener::{self, Listener};
 use crate::server::{AdminParts, Server, control_plane};
-use crate::store::StoredAccount;
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
-use crate::types::account::{self, AccountName};
-use crate::types::clock::{SharedClock, SystemClock, WallTime};
-use crate::types::origin::Origin;
-use crate::types::secret::Secret;
-use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
+use crate::types::account::AccountName;
+use crate::types::clock::WallTime;
+use crate::upstream::tls::install_crypto_provider;
 use flags::ServeArgs;
 use reload::{Reloading, Triggers};
 
@@ -51,9 +41,6 @@ Examples:
   hubspot-proxy serve --sandbox --log-requests
   curl 'http://localhost:8787/crm/v3/objects/contacts?limit=1'";
 
-/// How long the end waits for refreshes under way.
-const LONGEST_REFRESH: Duration = Duration::from_secs(10);
-
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
@@ -61,42 +48,16 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     install_crypto_provider();
     let env = Arc::new(Environment::of_process());
     let folders = Folders::of_process();
-    let Loaded { mut config, file, written } = load(config_flag, args, &env, &folders)?;
+    let Loaded { config, file, written, .. } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let store = match args.sandbox {
-        true => None,
-        false => runtime.block_on(store_where_needed(&config, &env, &folders))?,
-    };
-    let sandbox = if args.sandbox { Some(start_sandbox(&mut config)?) } else { None };
-    let clock: SharedClock = Arc::new(SystemClock::new());
-    let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
-    let config = Arc::new(config);
-    let opener = Opener {
-        config,
-        env: Arc::clone(&env),
-        surroundings,
-        store: store.clone().map(|s| s as _),
-    };
-    runtime.block_on(opener.sow()).map_err(Failure::usage)?;
-    let stored = runtime.block_on(opener.stored()).map_err(Failure::usage)?;
-    check_client_secrets(&opener.config, &stored)?;
-    let names: Vec<AccountName> = stored.iter().map(|stored| stored.name.clone()).collect();
-    let roster = opener.config.roster(&names);
-    if !args.sandbox {
-        opener.config.check(&roster).map_err(Failure::usage)?;
-    }
-    let (listeners, shown) = open_listeners(&opener.config)?;
+    let parts = Parts::build(config, &env, &folders, args.sandbox, &runtime)?;
+    let (listeners, shown) = open_listeners(&parts.opener.config)?;
     warn_of_exposure(&listeners);
-    for warning in app::retirements(&opener.config.oauth) {
+    for warning in app::retirements(&parts.opener.config.oauth) {
         warn!("{warning}");
     }
-    let accounts = match args.sandbox {
-        true => demo_accounts(&opener),
-        false => {
-            runtime.block_on(opener.open(&roster, &stored, None, None)).map_err(Failure::usage)?
-        }
-    };
-    let accounts: Shared = Arc::new(ArcSwap::from_pointee(accounts));
+    let accounts = parts.accounts(&runtime)?;
+    let Parts { opener, roster, clock, store, sandbox, .. } = parts;
     let tls = opener.surroundings.tls.clone();
     let key = AdminKey::generate().map_err(Failure::failed)?;
     let port = listeners.iter().find_map(|(listener, _)| Some(listener.address()?.port()));
@@ -149,25 +110,15 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let watch = store.as_ref().map(|store| store.watch());
     announce(&opener.config, &roster, file.as_deref(), &shown, args.sandbox);
     let opener = Mutex::new(opener);
-    let outcome = runtime.block_on(async {
-        let reloading = reloading.run(triggers, &opener, &accounts);
-        let serving = server.run(signals.requested());
-        let following = async {
-            match watch {
-                Some(mut watch) => follow(&opener, &accounts, async || watch.changed().await).await,
-                None => std::future::pending().await,
+    let serving = async {
+        tokio::select! {
+            outcome = server.run(signals.requested()) => outcome,
+            () = reloading.run(triggers, &opener, &accounts) => {
+                Err(io::Error::other("the configuration is no longer watched"))
             }
-        };
-        let outcome = tokio::select! {
-            outcome = serving => outcome,
-            () = following => Err(io::Error::other("the store is no longer watched")),
-            () = reloading => Err(io::Error::other("the configuration is no longer watched")),
-        };
-        // At the end of the time a refresh is cut off all the same: it is bounded by itself, but
-        // what writes to a store that is full is not.
-        let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.load_full().settled()).await;
-        outcome
-    });
+        }
+    };
+    let outcome = runtime.block_on(in_step(serving, watch, &opener, &accounts));
     drop((sandbox, folder));
     outcome.map_err(Failure::failed)
 }
@@ -187,41 +138,6 @@ fn about(
         sandbox,
         threads: config.server.threads,
     }
-}
-
-/// The store, where an account needs one or there is one already: it may hold accounts and client keys.
-async fn store_where_needed(
-    config: &Config,
-    env: &Arc<Environment>,
-    folders: &Folders,
-) -> Result<Option<Arc<SqliteStore>>, Failure> {
-    let needs = |account: &AccountConfig| {
-        matches!(account.credential, CredentialConfig::OAuth { .. } | CredentialConfig::Stored)
-    };
-    let existing = store::open_existing(config, env, folders).await;
-    if !config.accounts.values().any(needs) {
-        // What no account needs is no reason not to serve: only client keys are not known then.
-        return existing.or_else(|failure| match config.accounts.is_empty() {
-            true => Err(failure),
-            false => {
-                warn!("{failure}");
-                Ok(None)
-            }
-        });
-    }
-    if let Some(store) = existing? {
-        return Ok(Some(store));
-    }
-    check_client_secrets(config, &[])?;
-    store::open(config, env, folders).await.map(Some)
-}
-
-/// An app's secret is configured, or a login has put it into the store.
-fn check_client_secrets(config: &Config, stored: &[StoredAccount]) -> Result<(), Failure> {
-    let has_one = |name: &AccountName| {
-        stored.iter().any(|stored| stored.name == *name && stored.has_client_secret)
-    };
-    config.check_client_secrets(has_one).map_err(Failure::usage)
 }
 
 fn load(
@@ -264,62 +180,6 @@ fn open_listeners(config: &Config) -> Result<(Vec<Reserved>, Vec<Shown>), Failur
         listeners.extend(opened.into_iter().map(|listener| (listener, account.cloned())));
     }
     Ok((listeners, shown))
-}
-
-/// Starts the emulator on a port of its own and makes it the upstream.
-fn start_sandbox(config: &mut Config) -> Result<Beside, Failure> {
-    let listen = [Listen::Localhost(0)];
-    let listeners = listener::open(&listen).map_err(Failure::failed)?;
-    let address = shown_addresses(&listen, &listeners).remove(0);
-    let origin: Origin = address.parse().map_err(Failure::failed)?;
-    config.oauth.token_url = format!("{origin}/oauth/2026-03/token");
-    config.upstream.url = origin;
-    Beside::start(listeners).map_err(Failure::failed)
-}
-
-fn surroundings(
-    config: &Config,
-    clock: SharedClock,
-    runtime: Handle,
-) -> Result<Surroundings, Failure> {
-    let needs_tls = config.upstream.url.is_https() || config.oauth.token_url.starts_with("https:");
-    let ca_file = config.upstream.ca_file.as_deref();
-    let tls = needs_tls.then(|| TlsConfigs::load(ca_file)).transpose().map_err(Failure::usage)?;
-    Ok(Surroundings {
-        tls,
-        outbound_proxy: config.upstream.proxy.clone(),
-        api: config.upstream.url.clone(),
-        token_url: config.oauth.token_url.clone(),
-        refresh_ahead: config.oauth.refresh_ahead,
-        clock,
-        runtime,
-    })
-}
-
-/// The one account of `--sandbox`: an OAuth grant, so that refreshes can be watched.
-fn demo_accounts(opener: &Opener) -> Accounts {
-    let name = AccountName::default_name();
-    let seed = Some(Secret::new(demo::REFRESH_TOKEN.to_owned()));
-    let grant = OAuthGrant {
-        client_id: demo::CLIENT_ID.to_owned(),
-        client_secret: Secret::new(demo::CLIENT_SECRET.to_owned()),
-        grant: Grant { store: MemoryStore::new(), seed },
-    };
-    let hub_id = Some(demo::HUB_ID);
-    let credential = opener.surroundings.oauth(&name, grant, hub_id);
-    let policy = Arc::clone(&opener.config.policy);
-    let kind = Kind::Portal;
-    let account = Account {
-        name,
-        hub_id,
-        kind,
-        credential,
-        policy,
-        epoch: None,
-        about: account::About::default(),
-        secrets: Arc::default(),
-    };
-    Accounts::new(vec![Arc::new(account)], None)
 }
 
 /// Says what a listener that other machines can reach means.

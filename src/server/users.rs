@@ -56,6 +56,11 @@ pub struct Watch {
     strangers: RefCell<HashMap<u32, String>>,
 }
 
+/// Whether this machine tells whose a connection over TCP at `address` is.
+pub fn can_tell_users(address: IpAddr) -> io::Result<bool> {
+    Ok(matches!(sock_diag::probe(address)?, Facility::Present))
+}
+
 impl Users {
     /// Looks the users up, and whether the machine can tell them apart on `tcp`, the address of a
     /// listener if there is one over TCP.

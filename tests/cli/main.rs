@@ -1,9 +1,11 @@
 //! What the command says: help, and one sentence for each mistake.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod help;
+mod init;
 mod mistakes;
 mod secrets;
+mod shell;
 
 use std::path::Path;
 use std::process::Output;

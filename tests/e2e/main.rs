@@ -17,6 +17,7 @@ mod waiting;
 mod accounts;
 mod attacks;
 mod early_answers;
+mod exec;
 mod garbage;
 mod gate;
 mod hosts;

@@ -61,6 +61,15 @@ impl Terminal {
         until(text, || self.screen.lock().unwrap().contains(text));
     }
 
+    /// Waits until the command reads a secret: it has asked, and the terminal shows no more what is typed.
+    fn asks_for_secret(&self, question: &str) {
+        self.shows(question);
+        until("what is typed is hidden", || {
+            let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
+            !modes.contains(rustix::termios::LocalModes::ECHO)
+        });
+    }
+
     fn types(&mut self, line: &str) {
         writeln!(self.keyboard, "{line}").unwrap();
     }
@@ -80,7 +89,7 @@ fn a_secret_that_is_typed_is_never_shown() {
     let environment = [("HUBSPOT_PROXY_UPSTREAM__URL", url.as_str())];
     let import = ["accounts", "import", "shop", "--kind", "access_token"];
     let mut terminal = Terminal::run(&home, &environment, &import);
-    terminal.shows("(not shown): ");
+    terminal.asks_for_secret("(not shown): ");
     terminal.types("sandbox-access-token");
     let (ok, screen) = terminal.end();
     assert!(ok && screen.contains("Account shop has a static token"), "{screen}");
@@ -101,7 +110,7 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
         let mut terminal = Terminal::run(&home, &environment, &login);
         terminal.shows("Client ID");
         terminal.types("sandbox-client");
-        terminal.shows("Client secret of your app (not shown): ");
+        terminal.asks_for_secret("Client secret of your app (not shown): ");
         terminal.types("sandbox-secret");
         terminal.shows("in a file (f)?");
         terminal.types(keep);
@@ -116,4 +125,61 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
         assert_eq!(kept.exists(), keep == "f");
         assert!(keep == "s" || screen.contains("client_secret = { file = "), "{screen}");
     }
+}
+
+#[test]
+fn init_asks_for_what_no_flag_says_and_again_for_what_makes_no_sense() {
+    let home = Home::new();
+    let mut terminal = Terminal::run(&home, &[], &["init"]);
+    let answers = [
+        ("here or user [here]: ", "there"),
+        ("Answer with `here` or `user`.", ""),
+        ("Number [1]: ", "5"),
+        ("Answer with 1, 2, 3 or 4.", "1"),
+        ("Name of the account [default]: ", "Not A Name"),
+        ("starts with", "acme"),
+        ("Client ID of your app", "client-4711"),
+        ("Scopes that the app requires", "crm.objects.contacts.read"),
+        ("Place [store]: ", "hush-4711"),
+        ("That is no place: write store, env:NAME", "env:ACME_SECRET"),
+        ("read-write, no-destructive or read-only? [read-write]: ", "read-only"),
+    ];
+    for (question, answer) in answers {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    let (ok, screen) = terminal.end();
+    assert!(ok && screen.contains("hubspot-proxy login acme"), "{screen}");
+    let text = std::fs::read_to_string(home.path().join("proxy.toml")).unwrap();
+    for line in [
+        "mode = \"read-only\"",
+        "[accounts.acme]",
+        "client_id = \"client-4711\"",
+        "client_secret = { env = \"ACME_SECRET\" }",
+        "scopes = [\"oauth\", \"crm.objects.contacts.read\"]",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(!text.contains("hush-4711"), "{text}");
+    // What is there is said before the first question.
+    let (ok, screen) = Terminal::run(&home, &[], &["init"]).end();
+    assert!(!ok && screen.contains("proxy.toml is there already"), "{screen}");
+    assert!(!screen.contains('?'), "{screen}");
+}
+
+#[test]
+fn ctrl_c_reaches_the_command_under_exec_once_and_ends_only_what_it_ends() {
+    let home = Home::new();
+    // Whatever this process had sent on would arrive before the signal that it is asked to send on.
+    let script = "n=0; trap 'n=$((n+1)); kill -USR1 $PPID' INT; trap 'echo \"interrupted $n\"' USR1; \
+        echo ready; while ! read line; do :; done; echo \"read $line\"; exit 7";
+    let path = std::env::var("PATH").unwrap();
+    let exec = ["exec", "--sandbox", "--", "sh", "-c", script];
+    let mut terminal = Terminal::run(&home, &[("PATH", &path)], &exec);
+    terminal.shows("ready");
+    terminal.keyboard.write_all(b"\x03").unwrap();
+    terminal.shows("interrupted 1");
+    terminal.types("typed");
+    terminal.shows("read typed");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(7));
 }

@@ -9,11 +9,14 @@ use crate::types::client_key::{ClientKey, ClientKeys};
 use crate::types::policy::{Part, Policy};
 
 impl Opener {
-    /// The client keys; none without a store. Those that are in `previous` keep their connections.
+    /// The client keys: those in the store, if there is one, and the child's. Those that are in `previous` keep their connections.
     pub(super) async fn keys(&self, previous: Option<&Accounts>) -> Result<ClientKeys, OpenError> {
-        let Some(store) = &self.store else { return Ok(ClientKeys::default()) };
-        let stored = store.keys().await.map_err(OpenError::Unreadable)?;
-        let keys = ClientKeys::new(stored.into_iter().map(client_key).collect());
+        let stored = match &self.store {
+            Some(store) => store.keys().await.map_err(OpenError::Unreadable)?,
+            None => Vec::new(),
+        };
+        let keys = stored.into_iter().map(client_key).chain(self.child_key.clone());
+        let keys = ClientKeys::new(keys.collect());
         Ok(match previous {
             Some(previous) => keys.carrying_on(previous.keys()),
             None => keys,

@@ -1,6 +1,7 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
 pub mod flags;
+mod listeners;
 mod reload;
 mod runtime_folder;
 
@@ -30,7 +31,8 @@ use crate::config::{
 };
 use crate::credential::Grant;
 use crate::sandbox::demo;
-use crate::server::listener::{self, Listener};
+use crate::server::listener::{self, Inherited};
+use crate::server::service_manager::ServiceManager;
 use crate::server::{AdminParts, Server, control_plane};
 use crate::store::StoredAccount;
 use crate::store::memory::MemoryStore;
@@ -42,6 +44,7 @@ use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
 use flags::ServeArgs;
+use listeners::{Shown, open_listeners, warn_of_exposure};
 use reload::{Reloading, Triggers};
 
 /// What `--help` ends with.
@@ -56,6 +59,8 @@ const LONGEST_REFRESH: Duration = Duration::from_secs(10);
 
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
+    // Before there is a second thread or another program.
+    let inherited = Inherited::of_process();
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
     telemetry::install(format, telemetry::level_of_process().as_deref());
     install_crypto_provider();
@@ -85,7 +90,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     if !args.sandbox {
         opener.config.check(&roster).map_err(Failure::usage)?;
     }
-    let (listeners, shown) = open_listeners(&opener.config)?;
+    let (listeners, shown) = open_listeners(&opener.config, inherited.map_err(Failure::usage)?)?;
     warn_of_exposure(&listeners);
     for warning in app::retirements(&opener.config.oauth) {
         warn!("{warning}");
@@ -131,6 +136,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         .into_iter()
         .any(|listen| matches!(listen, Listen::Address(address) if !address.ip().is_loopback()));
     let state = ReloadState { loaded_at: now, file: file.clone(), last_error: None, generation: 1 };
+    let manager = ServiceManager::of_process();
     let reloading = Reloading {
         config_flag: config_flag.map(Path::to_owned),
         flags: flags_of(args),
@@ -140,6 +146,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         written,
         exposed,
         clock,
+        manager: manager.clone(),
         state: Arc::new(ArcSwap::from_pointee(state)),
     };
     let triggers = {
@@ -151,7 +158,8 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let opener = Mutex::new(opener);
     let outcome = runtime.block_on(async {
         let reloading = reloading.run(triggers, &opener, &accounts);
-        let serving = server.run(signals.requested());
+        let informing = manager.keep_informed(&accounts);
+        let serving = server.run(stop_requested(signals, &manager));
         let following = async {
             match watch {
                 Some(mut watch) => follow(&opener, &accounts, async || watch.changed().await).await,
@@ -160,6 +168,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         };
         let outcome = tokio::select! {
             outcome = serving => outcome,
+            () = informing => Err(io::Error::other("the service manager is no longer told")),
             () = following => Err(io::Error::other("the store is no longer watched")),
             () = reloading => Err(io::Error::other("the configuration is no longer watched")),
         };
@@ -243,27 +252,10 @@ fn flags_of(args: &ServeArgs) -> Flags {
     }
 }
 
-/// An address that is listened on, as a person would type it.
-struct Shown {
-    address: String,
-    /// The only account that it serves.
-    account: Option<AccountName>,
-}
-
-/// A listener and the only account that it serves.
-type Reserved = (Listener, Option<AccountName>);
-
-/// Opens the addresses for all accounts, then each account's own.
-fn open_listeners(config: &Config) -> Result<(Vec<Reserved>, Vec<Shown>), Failure> {
-    let own = config.accounts.iter().map(|(name, account)| (&account.listen, Some(name)));
-    let (mut listeners, mut shown) = (Vec::new(), Vec::new());
-    for (entries, account) in [(&config.server.listen, None)].into_iter().chain(own) {
-        let opened = listener::open(entries).map_err(Failure::failed)?;
-        let addresses = shown_addresses(entries, &opened).into_iter();
-        shown.extend(addresses.map(|address| Shown { address, account: account.cloned() }));
-        listeners.extend(opened.into_iter().map(|listener| (listener, account.cloned())));
-    }
-    Ok((listeners, shown))
+/// Waits for the signal that ends the process, and tells the service manager.
+async fn stop_requested(signals: Signals, manager: &ServiceManager) {
+    signals.requested().await;
+    manager.stopping();
 }
 
 /// Starts the emulator on a port of its own and makes it the upstream.
@@ -320,16 +312,6 @@ fn demo_accounts(opener: &Opener) -> Accounts {
         secrets: Arc::default(),
     };
     Accounts::new(vec![Arc::new(account)], None)
-}
-
-/// Says what a listener that other machines can reach means.
-fn warn_of_exposure(listeners: &[Reserved]) {
-    let addresses = listeners.iter().filter_map(|(listener, _)| listener.address());
-    for address in addresses.filter(|address| !address.ip().is_loopback()) {
-        warn!(
-            "other machines can reach {address}: client keys and answers travel in clear, unless TLS ends in front of the proxy"
-        );
-    }
 }
 
 fn announce(config: &Config, roster: &Roster, file: Option<&Path>, shown: &[Shown], sandbox: bool) {

@@ -13,6 +13,7 @@ mod logout;
 mod print;
 mod sandbox;
 mod serve;
+mod service;
 mod shutdown;
 mod status;
 mod store;
@@ -83,6 +84,9 @@ enum Command {
     /// What clients still call that HubSpot retires
     #[command(after_help = sunset::HELP)]
     Sunset(sunset::SunsetArgs),
+    /// The proxy as a service of this user: install, uninstall, status
+    #[command(subcommand, after_help = service::HELP)]
+    Service(service::ServiceCommand),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -131,6 +135,7 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Sunset(args) => sunset::run(&args),
+        Command::Service(command) => service::run(config, &command),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }

@@ -93,7 +93,13 @@ fn install(
     config_flag: Option<&Path>,
     args: &InstallArgs,
 ) -> Result<(), Failure> {
-    let Planned { plan, config, has_account } = plan(config_flag)?;
+    let Planned { mut plan, config, has_account } = plan(config_flag)?;
+    if plan.user_namespace && manager.lacks_user_namespaces() {
+        plan.user_namespace = false;
+        print::note(
+            "This system allows services no user namespace: the unit goes without what needs one.",
+        );
+    }
     let files = manager.files(&plan);
     if args.print {
         for (path, text) in &files {
@@ -259,7 +265,7 @@ fn outdated(manager: &Manager, state: &State, config_flag: Option<&Path>) -> Opt
     if !Path::new(binary).exists() {
         return Some(format!("its binary {binary} is gone"));
     }
-    let Planned { plan, .. } = match plan(config_flag.or_else(|| state.config())) {
+    let Planned { mut plan, .. } = match plan(config_flag.or_else(|| state.config())) {
         Ok(planned) => planned,
         Err(error) => return Some(format!("its configuration cannot be used: {error}")),
     };
@@ -270,6 +276,8 @@ fn outdated(manager: &Manager, state: &State, config_flag: Option<&Path>) -> Opt
         let own = env!("CARGO_PKG_VERSION");
         return Some(format!("version {version} has written it, and this is {own}"));
     }
+    // A system that allows none, or allows one by now, is no reason to install it again.
+    plan.user_namespace &= state.user_namespace;
     let same = |(path, text): &(_, String)| std::fs::read_to_string(path).is_ok_and(|t| t == *text);
     if manager.files(&plan).iter().all(same) {
         return None;

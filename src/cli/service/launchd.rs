@@ -87,7 +87,7 @@ mod tests {
             writable: Vec::new(),
             environment: vec![("XDG_STATE_HOME".to_owned(), "/Users/ann/a&b".to_owned())],
             environment_file: PathBuf::from("/Users/ann/environment"),
-            serves_other_users: false,
+            user_namespace: true,
             stop_within: std::time::Duration::from_secs(25),
             has_ipv6: true,
         };

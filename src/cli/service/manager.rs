@@ -33,6 +33,8 @@ pub struct State {
     pub version: Option<String>,
     /// Why the manager cannot be asked.
     pub reachable: Result<(), String>,
+    /// Whether it runs in a user namespace.
+    pub user_namespace: bool,
     command: Vec<String>,
 }
 
@@ -117,6 +119,14 @@ impl Manager {
         }
     }
 
+    /// Whether services can have no user namespace. Tried where the manager answers, since settings of
+    /// several kinds forbid it.
+    pub fn lacks_user_namespaces(&self) -> bool {
+        let words = "systemd-run --user --quiet --wait --property=PrivateUsers=yes --property=CapabilityBoundingSet= --property=ProtectSystem=strict true";
+        let words: Vec<&str> = words.split(' ').collect();
+        self.kind == Kind::Systemd && self.reachable().is_ok() && ran(&words).is_err()
+    }
+
     /// Starts the service, now and at each login.
     pub fn start(&self, is_running: bool) -> Result<(), Failure> {
         match self.kind {
@@ -199,6 +209,7 @@ impl Manager {
             says: None,
             version: version_in(&text),
             reachable: self.reachable(),
+            user_namespace: text.lines().any(|line| line == systemd::PRIVATE_USERS),
             command,
         };
         if state.reachable.is_ok() {

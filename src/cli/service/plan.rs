@@ -31,8 +31,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// Optional: variables that only the user writes, perhaps secret ones.
     pub environment_file: PathBuf,
-    /// Whether other users of the machine are let in: then the service has to tell them apart.
-    pub serves_other_users: bool,
+    /// Whether it runs in a user namespace, from inside which all other users look the same.
+    pub user_namespace: bool,
     /// How long it may take to end.
     pub stop_within: Duration,
     /// Whether the machine has ::1.
@@ -83,7 +83,8 @@ pub fn plan(config_flag: Option<&Path>) -> Result<Planned, Failure> {
         writable,
         environment: moved_folders(),
         environment_file,
-        serves_other_users: serves_other_users(&config.server.allowed_users),
+        // Users who are let in have to be told apart.
+        user_namespace: !serves_other_users(&config.server.allowed_users),
         stop_within: config.server.shutdown_grace + END,
         has_ipv6: std::net::TcpListener::bind("[::1]:0").is_ok(),
     };

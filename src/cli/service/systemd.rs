@@ -10,15 +10,25 @@ use crate::config::Listen;
 pub const SERVICE: &str = "hubspot-proxy.service";
 pub const SOCKET: &str = "hubspot-proxy.socket";
 
-/// What needs a mount namespace, and with it, in a user's manager, a user namespace in which all other
-/// users look the same.
-const OWN_VIEW_OF_FILES: &str = "\
+/// What a user's manager can do in a user namespace alone: without `PrivateUsers` it passes over some of
+/// these without a word, and fails at others. In the namespace all other users look the same.
+const USER_NAMESPACE: &str = "\
+# All other users, root as well, look the same from inside.
+PrivateUsers=yes
+CapabilityBoundingSet=
 PrivateTmp=yes
+PrivateDevices=yes
 ProtectSystem=strict
 ProtectHome=read-only
 ProtectControlGroups=yes
 ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+ProtectHostname=yes
 ";
+/// What tells the two forms of a unit apart.
+pub const PRIVATE_USERS: &str = "PrivateUsers=yes";
 
 /// What holds for any process. Programs that print secrets (`command = [...]`) are held to it as well.
 const HARDENING: &str = "\
@@ -59,8 +69,8 @@ pub fn service(plan: &Plan) -> String {
     text += "RuntimeDirectory=hubspot-proxy\nRuntimeDirectoryMode=0700\n";
     // Proxies that run beside the service have theirs there too.
     text += "RuntimeDirectoryPreserve=yes\n";
-    if !plan.serves_other_users {
-        text += OWN_VIEW_OF_FILES;
+    if plan.user_namespace {
+        text += USER_NAMESPACE;
         for path in &plan.writable {
             let _ = writeln!(text, "ReadWritePaths={}", quoted(&format!("-{}", path.display())));
         }
@@ -169,7 +179,7 @@ mod tests {
             writable: vec!["/home/ann/.local/state/hubspot-proxy".into()],
             environment: vec![("XDG_STATE_HOME".to_owned(), "/home/ann/my state".to_owned())],
             environment_file: PathBuf::from("/home/ann/.config/hubspot-proxy/environment"),
-            serves_other_users: false,
+            user_namespace: true,
             stop_within: std::time::Duration::from_secs(25),
             has_ipv6: true,
         }
@@ -193,6 +203,7 @@ mod tests {
             "RestartPreventExitStatus=2",
             "TimeoutStopSec=25s",
             "NoNewPrivileges=yes",
+            "PrivateUsers=yes",
             "ProtectSystem=strict",
             "ReadWritePaths=\"-/home/ann/.local/state/hubspot-proxy\"",
             "Environment=\"XDG_STATE_HOME=/home/ann/my state\"",
@@ -222,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn where_others_are_let_in_they_can_be_told_apart() {
-        let text = service(&Plan { serves_other_users: true, ..plan() });
-        assert!(!text.contains("PrivateTmp") && !text.contains("ReadWritePaths"), "{text}");
+    fn without_a_user_namespace_other_users_can_be_told_apart() {
+        let text = service(&Plan { user_namespace: false, ..plan() });
+        assert!(!text.contains("Private") && !text.contains("ReadWritePaths"), "{text}");
         assert!(text.contains("NoNewPrivileges=yes\n"), "{text}");
     }
 }

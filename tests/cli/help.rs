@@ -18,6 +18,10 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["serve", "--help"],
         &["sandbox", "--help"],
         &["help", "sandbox"],
+        &["service", "--help"],
+        &["service", "install", "--help"],
+        &["service", "uninstall", "--help"],
+        &["service", "status", "--help"],
     ] {
         let text = printed(arguments);
         let examples = text.split("Examples:\n").nth(1);

@@ -43,6 +43,8 @@ mod replay;
 mod replay_answers;
 mod replay_bodies;
 mod replay_http2;
+#[cfg(unix)]
+mod service_manager;
 mod smuggling;
 mod stored_accounts;
 mod storms;

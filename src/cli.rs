@@ -19,6 +19,7 @@ mod proxy;
 mod sandbox;
 mod scopes;
 mod serve;
+mod service;
 mod shutdown;
 mod status;
 mod store;
@@ -99,6 +100,9 @@ enum Command {
     /// Run a command with a proxy of its own
     #[command(after_help = exec::HELP)]
     Exec(exec::ExecArgs),
+    /// The proxy as a service of this user: install, uninstall, status
+    #[command(subcommand, after_help = service::HELP)]
+    Service(service::ServiceCommand),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -157,6 +161,7 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         Command::Explain(args) => explain::run(&args),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
+        Command::Service(command) => service::run(config, &command),
         Command::Sandbox(_) | Command::Completions(_) | Command::Man(_) if config.is_some() => {
             Err(Failure::usage(format!("`{name}` reads no configuration file: leave out --config")))
         }

@@ -11,6 +11,7 @@ mod data_plane;
 mod drain;
 mod file_limit;
 pub mod listener;
+pub mod service_manager;
 mod stream;
 mod users;
 

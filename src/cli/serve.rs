@@ -1,6 +1,7 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
 pub mod flags;
+mod listeners;
 mod reload;
 mod runtime_folder;
 
@@ -13,7 +14,7 @@ use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::addresses::{curl, shown_addresses};
+use super::addresses::curl;
 use super::proxy::{Parts, in_step};
 use super::shutdown::Signals;
 use super::{Failure, app, print};
@@ -25,13 +26,14 @@ use crate::config::{
     self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, ReloadState,
     Roster, Sources,
 };
-use crate::server::listener::{self, Listener};
+use crate::server::listener::Inherited;
+use crate::server::service_manager::ServiceManager;
 use crate::server::{AdminParts, Server, control_plane};
 use crate::telemetry::{self, LogFormat};
-use crate::types::account::AccountName;
 use crate::types::clock::WallTime;
 use crate::upstream::tls::install_crypto_provider;
 use flags::ServeArgs;
+use listeners::{Shown, open_listeners, warn_of_exposure};
 use reload::{Reloading, Triggers};
 
 /// What `--help` ends with.
@@ -43,6 +45,8 @@ Examples:
 
 /// Runs the proxy until a signal.
 pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
+    // Before there is a second thread or another program.
+    let inherited = Inherited::of_process();
     let format = args.log_format.map_or(LogFormat::Text, LogFormat::from);
     telemetry::install(format, telemetry::level_of_process().as_deref());
     install_crypto_provider();
@@ -51,7 +55,8 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let Loaded { config, file, written, .. } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let parts = Parts::build(config, &env, &folders, args.sandbox, &runtime)?;
-    let (listeners, shown) = open_listeners(&parts.opener.config)?;
+    let (listeners, shown) =
+        open_listeners(&parts.opener.config, inherited.map_err(Failure::usage)?)?;
     warn_of_exposure(&listeners);
     for warning in app::retirements(&parts.opener.config.oauth) {
         warn!("{warning}");
@@ -92,6 +97,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         .into_iter()
         .any(|listen| matches!(listen, Listen::Address(address) if !address.ip().is_loopback()));
     let state = ReloadState { loaded_at: now, file: file.clone(), last_error: None, generation: 1 };
+    let manager = ServiceManager::of_process();
     let reloading = Reloading {
         config_flag: config_flag.map(Path::to_owned),
         flags: flags_of(args),
@@ -101,6 +107,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         written,
         exposed,
         clock,
+        manager: manager.clone(),
         state: Arc::new(ArcSwap::from_pointee(state)),
     };
     let triggers = {
@@ -112,7 +119,10 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let opener = Mutex::new(opener);
     let serving = async {
         tokio::select! {
-            outcome = server.run(signals.requested()) => outcome,
+            outcome = server.run(stop_requested(signals, &manager)) => outcome,
+            () = manager.keep_informed(&accounts) => {
+                Err(io::Error::other("the service manager is no longer told"))
+            }
             () = reloading.run(triggers, &opener, &accounts) => {
                 Err(io::Error::other("the configuration is no longer watched"))
             }
@@ -159,37 +169,10 @@ fn flags_of(args: &ServeArgs) -> Flags {
     }
 }
 
-/// An address that is listened on, as a person would type it.
-struct Shown {
-    address: String,
-    /// The only account that it serves.
-    account: Option<AccountName>,
-}
-
-/// A listener and the only account that it serves.
-type Reserved = (Listener, Option<AccountName>);
-
-/// Opens the addresses for all accounts, then each account's own.
-fn open_listeners(config: &Config) -> Result<(Vec<Reserved>, Vec<Shown>), Failure> {
-    let own = config.accounts.iter().map(|(name, account)| (&account.listen, Some(name)));
-    let (mut listeners, mut shown) = (Vec::new(), Vec::new());
-    for (entries, account) in [(&config.server.listen, None)].into_iter().chain(own) {
-        let opened = listener::open(entries).map_err(Failure::failed)?;
-        let addresses = shown_addresses(entries, &opened).into_iter();
-        shown.extend(addresses.map(|address| Shown { address, account: account.cloned() }));
-        listeners.extend(opened.into_iter().map(|listener| (listener, account.cloned())));
-    }
-    Ok((listeners, shown))
-}
-
-/// Says what a listener that other machines can reach means.
-fn warn_of_exposure(listeners: &[Reserved]) {
-    let addresses = listeners.iter().filter_map(|(listener, _)| listener.address());
-    for address in addresses.filter(|address| !address.ip().is_loopback()) {
-        warn!(
-            "other machines can reach {address}: client keys and answers travel in clear, unless TLS ends in front of the proxy"
-        );
-    }
+/// Waits for the signal that ends the process, and tells the service manager.
+async fn stop_requested(signals: Signals, manager: &ServiceManager) {
+    signals.requested().await;
+    manager.stopping();
 }
 
 fn announce(config: &Config, roster: &Roster, file: Option<&Path>, shown: &[Shown], sandbox: bool) {

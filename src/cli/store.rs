@@ -84,7 +84,8 @@ pub async fn open_existing(
     }
 }
 
-fn path(config: &Config, folders: &Folders) -> Result<PathBuf, Failure> {
+/// Where the store of the configuration is.
+pub fn path(config: &Config, folders: &Folders) -> Result<PathBuf, Failure> {
     let default = || folders.state.as_ref().map(|folder| folder.join(FILE_NAME));
     config.store.path.clone().or_else(default).ok_or_else(|| {
         Failure::usage(

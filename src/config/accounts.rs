@@ -1,13 +1,14 @@
 //! `[accounts.NAME]`: that each account has what its type needs and nothing else, and which one
 //! is the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::{ConfigError, Place, shown};
 use super::layers::Layer;
 use super::{
-    AccountConfig, Consent, CredentialConfig, DefaultAccount, Listen, Reach, SecretRef, listen,
+    AccountConfig, Config, Consent, CredentialConfig, DefaultAccount, Listen, Reach, SecretRef,
+    listen,
 };
 use crate::types::account::AccountName;
 
@@ -35,6 +36,33 @@ const TYPES: [Type; 5] = [
     },
     Type { name: "developer_api_key", needed: &["key"], allowed: &[] },
 ];
+
+impl Config {
+    /// The environment variables that secrets are read from, as far as they are configured.
+    pub fn secret_variables(&self) -> BTreeSet<&str> {
+        let accounts = self.accounts.values().flat_map(|account| account.credential.secrets());
+        let all = accounts.chain(&self.store.key);
+        all.filter_map(|secret| match secret {
+            SecretRef::Env(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect()
+    }
+}
+
+impl CredentialConfig {
+    fn secrets(&self) -> Vec<&SecretRef> {
+        match self {
+            Self::AccessToken { token } => vec![token],
+            Self::OAuth { client_secret, refresh_token, .. } => {
+                client_secret.iter().chain(refresh_token).collect()
+            }
+            Self::PersonalAccessKey { key } | Self::DeveloperApiKey { key } => vec![key],
+            Self::ClientCredentials { client_secret, .. } => vec![client_secret],
+            Self::Stored => Vec::new(),
+        }
+    }
+}
 
 impl Type {
     fn takes(&self, key: &str) -> bool {

@@ -2,7 +2,10 @@
 //!
 //! Each is opened once and shared by all cores: with one socket a core (`SO_REUSEPORT`) the kernel
 //! would let a second program of the same user in on the port and hand it a part of the requests.
+//! What a service manager has opened already is taken from it instead.
 
+#[cfg_attr(not(unix), path = "listener/inherited/absent.rs")]
+mod inherited;
 #[cfg(unix)]
 pub mod socket_file;
 
@@ -17,6 +20,7 @@ use tracing::info;
 
 use super::stream;
 use crate::config::Listen;
+pub use inherited::Inherited;
 #[cfg(unix)]
 pub use socket_file::SocketFile;
 
@@ -59,6 +63,14 @@ pub enum ListenError {
         path = path.display()
     )]
     Socket { path: PathBuf, source: io::Error },
+    #[cfg(unix)]
+    #[error(
+        "the service manager has passed {passed}, and nothing listens there as configured ({configured}): run `hubspot-proxy service install` again, or set `listen` and the socket unit to the same"
+    )]
+    NotConfigured { passed: String, configured: String },
+    #[cfg(unix)]
+    #[error("socket {number} of those that the service manager has passed {problem}")]
+    NotUsable { number: usize, problem: String },
 }
 
 /// A socket that is listening.
@@ -98,32 +110,51 @@ impl Listener {
 
 /// Opens all of them, or none.
 pub fn open(entries: &[Listen]) -> Result<Vec<Listener>, ListenError> {
+    open_beside(&mut Inherited::none(), entries)
+}
+
+/// The same, where `inherited` has none for an address.
+pub fn open_beside(
+    inherited: &mut Inherited,
+    entries: &[Listen],
+) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
     for entry in entries {
         match entry {
             #[cfg(unix)]
-            Listen::Unix(path) => listeners.push(Listener::Unix(socket_file::open(path)?)),
-            tcp => listeners.extend(open_tcp(tcp)?.into_iter().map(Listener::Tcp)),
+            Listen::Unix(path) => {
+                let passed = inherited.unix(path).map(Ok);
+                let file = passed.unwrap_or_else(|| socket_file::open(path))?;
+                listeners.push(Listener::Unix(file));
+            }
+            tcp => listeners.extend(open_tcp(inherited, tcp)?.into_iter().map(Listener::Tcp)),
         }
     }
     Ok(listeners)
 }
 
 /// Opens what `entry` stands for, which is nothing where it is no address of TCP.
-fn open_tcp(entry: &Listen) -> Result<Vec<TcpSocket>, ListenError> {
+fn open_tcp(inherited: &mut Inherited, entry: &Listen) -> Result<Vec<TcpSocket>, ListenError> {
     match entry {
-        Listen::Address(address) => Ok(vec![bind(*address)?]),
-        Listen::Localhost(port) => bind_localhost(*port),
+        Listen::Address(address) => Ok(vec![passed_or_bound(inherited, *address)?]),
+        Listen::Localhost(port) => bind_localhost(inherited, *port),
         Listen::Unix(_) => Ok(Vec::new()),
     }
 }
 
+fn passed_or_bound(
+    inherited: &mut Inherited,
+    address: SocketAddr,
+) -> Result<TcpSocket, ListenError> {
+    inherited.tcp(address).map_or_else(|| bind(address), Ok)
+}
+
 /// 127.0.0.1 and ::1 on the same port. A family that the machine lacks is left out.
-fn bind_localhost(port: u16) -> Result<Vec<TcpSocket>, ListenError> {
+fn bind_localhost(inherited: &mut Inherited, port: u16) -> Result<Vec<TcpSocket>, ListenError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match bind_both(port) {
+        match bind_both(inherited, port) {
             // Port 0: free in one family and taken in the other.
             Err(ListenError::InUse(_)) if port == 0 && tries < TRIES => {}
             outcome => return outcome,
@@ -131,10 +162,11 @@ fn bind_localhost(port: u16) -> Result<Vec<TcpSocket>, ListenError> {
     }
 }
 
-fn bind_both(port: u16) -> Result<Vec<TcpSocket>, ListenError> {
-    let first = present(bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))?;
+fn bind_both(inherited: &mut Inherited, port: u16) -> Result<Vec<TcpSocket>, ListenError> {
+    let mut at = |ip: IpAddr, port| passed_or_bound(inherited, SocketAddr::new(ip, port));
+    let first = present(at(Ipv4Addr::LOCALHOST.into(), port))?;
     let port = first.as_ref().map_or(port, |listener| listener.address.port());
-    let second = bind(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
+    let second = at(Ipv6Addr::LOCALHOST.into(), port);
     let second = if first.is_some() { present(second)? } else { Some(second?) };
     Ok(first.into_iter().chain(second).collect())
 }
@@ -188,6 +220,30 @@ fn try_bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::{ListenError, open};
     use crate::config::Listen;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_that_was_passed_stands_for_its_address_and_its_pair_is_opened() {
+        let passed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = passed.local_addr().unwrap().port();
+        let mut inherited = super::Inherited::with_tcp(passed);
+        let listeners = super::open_beside(&mut inherited, &[Listen::Localhost(port)]).unwrap();
+        assert!(listeners[0].address().unwrap().to_string() == format!("127.0.0.1:{port}"));
+        inherited.check_all_used(&[]).unwrap();
+        // The port is taken by the one that was passed: nothing else could have been opened.
+        assert!(matches!(open(&[Listen::Localhost(port)]), Err(ListenError::InUse(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_that_no_entry_names_is_an_error_that_names_both() {
+        let passed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = passed.local_addr().unwrap().to_string();
+        let mut inherited = super::Inherited::with_tcp(passed);
+        super::open_beside(&mut inherited, &[Listen::Localhost(0)]).unwrap();
+        let error = inherited.check_all_used(&["localhost:0".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains(&address) && error.contains("localhost:0"), "{error}");
+    }
 
     #[test]
     fn localhost_with_port_0_has_the_same_port_in_both_families() {

@@ -22,6 +22,10 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["init", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
+        &["service", "--help"],
+        &["service", "install", "--help"],
+        &["service", "uninstall", "--help"],
+        &["service", "status", "--help"],
     ] {
         let text = printed(arguments);
         let examples = text.split("Examples:\n").nth(1);

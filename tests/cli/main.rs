@@ -5,6 +5,8 @@ mod help;
 mod init;
 mod mistakes;
 mod secrets;
+#[cfg(target_os = "linux")]
+mod service;
 mod shell;
 
 use std::path::Path;
@@ -36,6 +38,12 @@ impl Run {
         self
     }
 
+    /// Another command in the same home, with the same environment.
+    #[cfg(target_os = "linux")]
+    pub fn and_then(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -65,8 +73,13 @@ impl Run {
     }
 
     pub fn output(&self) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"))
-            .args(&self.arguments)
+        self.command(&self.arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hubspot-proxy"));
+        command
+            .args(arguments)
             .current_dir(self.home.path())
             .env_clear()
             .env("HOME", self.home.path())
@@ -74,9 +87,8 @@ impl Run {
             .env("XDG_STATE_HOME", self.home.path().join("state"))
             .env("XDG_RUNTIME_DIR", self.home.path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .timeout(std::time::Duration::from_secs(20))
-            .output()
-            .unwrap()
+            .timeout(std::time::Duration::from_secs(20));
+        command
     }
 
     /// Expects a failure with `status` and one line on standard error; returns that line.

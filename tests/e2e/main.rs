@@ -45,6 +45,8 @@ mod replay_answers;
 mod replay_bodies;
 mod replay_http2;
 mod scopes;
+#[cfg(unix)]
+mod service_manager;
 mod smuggling;
 mod stored_accounts;
 mod storms;

@@ -14,6 +14,7 @@ use crate::config::watch::FileWatch;
 use crate::config::{
     self, Environment, Flags, Folders, Loaded, ReloadState, SharedReloadState, Sources, Written,
 };
+use crate::server::service_manager::ServiceManager;
 use crate::types::clock::SharedClock;
 
 /// What a reload starts from.
@@ -28,6 +29,8 @@ pub struct Reloading {
     /// Whether a listener can be reached by other machines.
     pub exposed: bool,
     pub clock: SharedClock,
+    /// Waits for the end of a reload.
+    pub manager: ServiceManager,
     pub state: SharedReloadState,
 }
 
@@ -74,8 +77,10 @@ impl Reloading {
     pub async fn run(mut self, mut on: Triggers, opener: &Mutex<Opener>, accounts: &Shared) {
         loop {
             let asked = on.next().await;
+            self.manager.reloading();
             let outcome = self.once(opener, accounts, asked).await;
             self.note(outcome);
+            self.manager.reloaded(&accounts.load());
         }
     }
 

@@ -22,6 +22,11 @@ pub(super) fn output(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<
 
     let spawned = Command::new(program)
         .args(arguments)
+        // What is the service manager's business with the proxy is not the program's.
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("LISTEN_PID")
+        .env_remove("LISTEN_FDS")
+        .env_remove("LISTEN_FDNAMES")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

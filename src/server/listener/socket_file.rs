@@ -21,8 +21,21 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct SocketFile {
     pub socket: UnixListener,
+    /// `None` where the file belongs to a service manager, which opened it.
+    file: Option<OwnFile>,
+}
+
+#[derive(Debug)]
+struct OwnFile {
     path: PathBuf,
     identity: (u64, u64),
+}
+
+impl SocketFile {
+    /// A socket that somebody else has opened, and whose file is left to them.
+    pub fn of_another(socket: UnixListener) -> Self {
+        Self { socket, file: None }
+    }
 }
 
 /// Opens the socket at `path`. One that is there already and that nobody answers is replaced.
@@ -42,7 +55,8 @@ pub fn open(path: &Path) -> Result<SocketFile, ListenError> {
     socket.set_nonblocking(true).map_err(failed)?;
     socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
     let identity = identity(&fs::symlink_metadata(path).map_err(failed)?);
-    let file = SocketFile { socket: socket.into(), path: path.to_owned(), identity };
+    let file = Some(OwnFile { path: path.to_owned(), identity });
+    let file = SocketFile { socket: socket.into(), file };
     // Nobody can connect before `listen`, so whatever the umask allowed was of no use to anybody.
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     SockRef::from(&file.socket).listen(BACKLOG).map_err(failed)?;
@@ -123,10 +137,11 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another instance may have put its own there since. The number of our file is not given
         // away while our socket is open.
-        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|m| identity(&m) == self.identity);
+        let Some(OwnFile { path, identity: own }) = &self.file else { return };
+        let is_ours = fs::symlink_metadata(path).is_ok_and(|m| identity(&m) == *own);
         if is_ours {
             // What cannot be removed is found dead by the next start.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(path);
         }
     }
 }

@@ -24,7 +24,7 @@ test:
 release:
     cargo build --locked --release
 
-# real HubSpot clients through the release binary: all, or some of node, python and curl
+# real HubSpot clients through the release binary: all, or some of node, python, curl and mcp
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
 

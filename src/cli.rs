@@ -21,6 +21,7 @@ mod scopes;
 mod serve;
 mod service;
 mod shutdown;
+mod spinner;
 mod status;
 mod store;
 mod sunset;

@@ -10,8 +10,9 @@ use clap::Args;
 use http::StatusCode;
 use tokio::runtime::Builder;
 
+use super::spinner::Spinner;
 use super::store::Context;
-use super::{Failure, app, print, terminal};
+use super::{Failure, app, print, spinner, terminal};
 use crate::accounts::login::callback::{Callback, parse_pasted};
 use crate::accounts::login::listener::{Arrived, CallbackListener};
 use crate::accounts::login::{Begun, Brought, Endpoints, Wish, objection};
@@ -221,8 +222,9 @@ impl Login<'_> {
         if !args.no_browser {
             open_browser(&self.begun.url);
         }
-        print::note(format!("Waiting for HubSpot's answer at {redirect_uri} ..."));
+        let mut spinner = Some(wait_at(redirect_uri, args.timeout));
         let waiting = listener.wait(async |arrived: Arrived| {
+            spinner = None;
             let outcome = self.finish(arrived.callback).await;
             match &outcome {
                 Ok(done) => arrived.browser.show(StatusCode::OK, "You are logged in", done),
@@ -234,7 +236,9 @@ impl Login<'_> {
             }
             outcome.map(drop)
         });
-        match tokio::time::timeout(args.timeout, waiting).await {
+        let waited = tokio::time::timeout(args.timeout, waiting).await;
+        drop(spinner);
+        match waited {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::failed(format!(
                 "no answer came from HubSpot within {} s, as when the consent is cancelled: run `hubspot-proxy login {}` again",
@@ -281,7 +285,9 @@ impl Login<'_> {
         };
         let Subject { account, client_id, client_secret, keep_secret, .. } = self.subject;
         let app = App { client_id, client_secret };
+        let spinner = Spinner::start("Exchanging the code for tokens", None);
         let brought = self.begun.finish(&self.endpoints, app, &code).await;
+        drop(spinner);
         let mut brought = brought.map_err(Failure::failed)?;
         self.judge(&brought)?;
         if *keep_secret {
@@ -347,6 +353,15 @@ impl Login<'_> {
             print::note(format!("HubSpot did not say whose token this is: {error}."));
         }
     }
+}
+
+/// Says that an answer is waited for: where nobody looks, once.
+fn wait_at(redirect_uri: &str, timeout: Duration) -> Spinner {
+    let waiting = format!("Waiting for HubSpot's answer at {redirect_uri}");
+    if !spinner::is_shown() {
+        print::note(format!("{waiting} ..."));
+    }
+    Spinner::start(&waiting, Some(timeout))
 }
 
 fn describe_pasted(stray: crate::accounts::login::callback::Stray) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use tokio::runtime::Builder;
 
+use super::spinner::Spinner;
 use super::store::Context;
 use super::{Failure, app, print};
 use crate::config::CredentialConfig;
@@ -86,7 +87,10 @@ async fn revoke(
     let (tls, proxy) = context.way_out()?;
     let endpoint = RevocationEndpoint::new(url.clone(), tls, proxy);
     let app = App { client_id: &client_id, client_secret: &client_secret };
-    endpoint.revoke(app, &refresh_token).await.map_err(|error| {
+    let spinner = Spinner::start("Revoking the refresh token at HubSpot", None);
+    let revoked = endpoint.revoke(app, &refresh_token).await;
+    drop(spinner);
+    revoked.map_err(|error| {
         Failure::failed(format!(
             "the refresh token could not be revoked ({error}), and is kept: try again, or wipe it here alone with `hubspot-proxy logout {account} --keep-remote`"
         ))

@@ -121,6 +121,9 @@ fn a_login_without_any_configuration_asks_for_the_app_and_where_to_keep_its_secr
         let (_, screen) = terminal.end();
         assert!(screen.contains("/oauth/authorize?"), "{screen}");
         assert!(!screen.contains("sandbox-secret"), "{screen}");
+        // The wait is longer than what is not worth a line that moves; its last is written over.
+        assert!(screen.contains("\r| Waiting for HubSpot's answer at http://"), "{screen:?}");
+        assert!(screen.contains(&format!("\r{:79}\rerror: no answer", "")), "{screen:?}");
         let kept = home.path().join("config/hubspot-proxy/f.secret");
         assert_eq!(kept.exists(), keep == "f");
         assert!(keep == "s" || screen.contains("client_secret = { file = "), "{screen}");

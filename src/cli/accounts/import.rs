@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use http::StatusCode;
 
+use crate::cli::spinner::Spinner;
 use crate::cli::store::Context;
 use crate::cli::{Failure, app, print, terminal};
 use crate::config::CredentialConfig;
@@ -186,6 +187,7 @@ impl Importing<'_> {
     /// Uses the credential once, for what HubSpot then says of it.
     async fn ask(&self, kind: StoredKind, secret: &Secret) -> Result<Option<NewAccount>, Error> {
         let (tls, proxy) = self.context.way_out().map_err(|failure| Error(failure.to_string()))?;
+        let _spinner = Spinner::start("Asking HubSpot about it", None);
         let api = &self.context.config.upstream.url;
         match kind {
             StoredKind::AccessToken => {

@@ -55,6 +55,8 @@ mod sunset;
 mod terminal;
 mod tls_upstream;
 mod token_calls;
+#[cfg(unix)]
+mod token_information;
 mod tokens;
 mod unix_socket;
 mod upstream_faults;

@@ -74,7 +74,7 @@ impl Opener {
         let Some(store) = &self.store else { return Ok(()) };
         for (name, account) in &self.config.accounts {
             if let CredentialConfig::OAuth { refresh_token: Some(seed), .. } = &account.credential {
-                let seed = self.read(name, "refresh_token", seed)?;
+                let seed = self.read(name, "refresh_token", seed).await?;
                 match store.seed(name, &seed).await {
                     // The account alone is at fault, and its requests are told.
                     Ok(()) | Err(StoreError::OtherOrigin(_)) => {}
@@ -114,7 +114,7 @@ impl Opener {
                         accounts.push(Arc::clone(same));
                         continue;
                     }
-                    Some(reload) if reload.keeps(self, same, account)? => {
+                    Some(reload) if reload.keeps(self, same, account).await? => {
                         accounts.push(Arc::new(same.under(Arc::clone(policy), hub_id)));
                         continue;
                     }
@@ -141,14 +141,14 @@ impl Opener {
             .with_config(Arc::clone(&self.config)))
     }
 
-    pub(super) fn read(
+    pub(super) async fn read(
         &self,
         account: &AccountName,
         key: &'static str,
         secret: &SecretRef,
     ) -> Result<Secret, OpenError> {
         let wrong = |source| OpenError::Secret { account: account.clone(), key, source };
-        secret.read(&self.env).map_err(wrong)
+        secret.read_aside(&self.env).await.map_err(wrong)
     }
 }
 
@@ -167,39 +167,43 @@ impl Opening<'_> {
     async fn open(&self, kept: &mut Arc<[ReadSecret]>) -> Result<Opened, OpenError> {
         let surroundings = &self.opener.surroundings;
         let hub_id = self.account.hub_id;
-        *kept = self.opener.secrets_of(self.name, &self.account.credential)?;
-        let read = |key, place| match kept.iter().find(|secret| secret.key == key) {
+        *kept = self.opener.secrets_of(self.name, &self.account.credential).await?;
+        let read = async |key, place| match kept.iter().find(|secret| secret.key == key) {
             Some(secret) => Ok(secret.value.duplicate()),
-            None => self.opener.read(self.name, key, place),
+            None => self.opener.read(self.name, key, place).await,
         };
         Ok(match &self.account.credential {
             CredentialConfig::AccessToken { token } => {
-                let token = read("token", token)?;
+                let token = read("token", token).await?;
                 (Kind::Portal, surroundings.static_token(self.name, token, hub_id))
             }
             CredentialConfig::PersonalAccessKey { key } => {
-                let key = read("key", key)?;
+                let key = read("key", key).await?;
                 (Kind::Portal, surroundings.access_key(self.name, key, hub_id))
             }
             CredentialConfig::ClientCredentials { client_id, client_secret, scopes } => {
                 let source = ClientCredentialsSource::new(
                     surroundings.token_endpoint(),
                     client_id.clone(),
-                    read("client_secret", client_secret)?,
+                    read("client_secret", client_secret).await?,
                     scopes.clone(),
                 );
                 (Kind::App, surroundings.refreshing(self.name, Box::new(source), None))
             }
             CredentialConfig::DeveloperApiKey { key } => {
-                let key = read("key", key)?;
+                let key = read("key", key).await?;
                 (Kind::Developer { key }, Credential::none(self.name.clone()))
             }
             CredentialConfig::OAuth { client_id, client_secret, refresh_token, .. } => {
-                let configured = client_secret.as_ref().map(|secret| read("client_secret", secret));
-                let seed = refresh_token.as_ref().map(|seed| read("refresh_token", seed));
-                return self
-                    .open_oauth(client_id, configured.transpose()?, seed.transpose()?)
-                    .await;
+                let configured = match client_secret {
+                    Some(place) => Some(read("client_secret", place).await?),
+                    None => None,
+                };
+                let seed = match refresh_token {
+                    Some(place) => Some(read("refresh_token", place).await?),
+                    None => None,
+                };
+                return self.open_oauth(client_id, configured, seed).await;
             }
             CredentialConfig::Stored => return self.open_stored().await,
         })

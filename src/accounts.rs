@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::credential::Credential;
-use crate::types::account::{About, AccountName};
+use crate::types::account::{About, AccountName, Identity};
 use crate::types::client_key::ClientKeys;
 use crate::types::policy::Policy;
 use crate::types::secret::Secret;
@@ -32,12 +32,28 @@ pub struct Account {
     pub policy: Arc<Policy>,
     /// Of the stored grant that it depends on, if there is one.
     pub epoch: Option<u64>,
+    /// As stored.
     pub about: About,
     /// What was read where its secrets are configured, so that a new value is noticed.
     pub secrets: Arc<[reload::ReadSecret]>,
 }
 
 impl Account {
+    /// What is known of it: as configured, as HubSpot has said since, else as stored.
+    pub fn identity(&self) -> Identity {
+        self.with(self.credential.identity())
+    }
+
+    /// The same, after HubSpot has been asked, where that was not done yet. Waits at most 2 s.
+    pub async fn identified(&self) -> Identity {
+        self.with(self.credential.identified().await)
+    }
+
+    fn with(&self, said: Identity) -> Identity {
+        let stored = Identity { hub_id: None, about: self.about.clone() };
+        Identity { hub_id: self.hub_id.or(said.hub_id), ..said.or(&stored) }
+    }
+
     /// The same, with the token that it holds.
     fn under(&self, policy: Arc<Policy>, hub_id: Option<u64>) -> Self {
         let kind = match &self.kind {

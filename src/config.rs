@@ -42,7 +42,7 @@ pub use duration::parse_flag as parse_duration;
 pub use env::{Environment, SECRET_VARIABLES};
 pub use error::{ConfigError, Place};
 pub use listen::Listen;
-pub use paths::Folders;
+pub use paths::{Folders, InUse};
 pub use reload_state::{ReloadState, SharedReloadState};
 pub use roster::{DefaultAccount, Roster};
 pub use secret_ref::{STORE_KEY, SecretError, SecretRef, keyring};
@@ -219,14 +219,19 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigError> {
 
 /// The same once more, from the file that was `in_use` and no other: one that appears elsewhere does
 /// not take its place, and one that is gone is an error, not a configuration without settings.
-pub fn load_again(sources: &Sources<'_>, in_use: Option<&Path>) -> Result<Loaded, ConfigError> {
+pub fn load_again(
+    sources: &Sources<'_>,
+    in_use: Option<(&Path, InUse)>,
+) -> Result<Loaded, ConfigError> {
     let candidates = sources.folders.candidates(sources.config_flag).into_iter();
     let candidates = candidates
-        .filter(|candidate| Some(candidate.path.as_path()) == in_use)
-        .map(|candidate| Candidate { in_use: true, ..candidate });
+        .filter(|candidate| in_use.is_some_and(|(path, _)| candidate.path == path))
+        .map(|candidate| Candidate { in_use: in_use.map(|(_, known)| known), ..candidate });
     let loaded = load_from(sources, candidates.collect())?;
     match in_use {
-        Some(path) if loaded.file.is_none() => Err(ConfigError::Gone { path: path.to_owned() }),
+        Some((path, _)) if loaded.file.is_none() => {
+            Err(ConfigError::Gone { path: path.to_owned() })
+        }
         _ => Ok(loaded),
     }
 }

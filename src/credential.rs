@@ -8,6 +8,7 @@
 
 mod forced;
 pub mod hot;
+pub mod inquiry;
 mod refresh;
 mod schedule;
 pub mod source;
@@ -22,11 +23,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use forced::ForcedRefreshes;
 use hot::{Freshness, Token};
+use inquiry::Inquiry;
 use refresh::Refresher;
 pub use refresh::{Engine, Grant};
 use source::TokenSource;
 
-use crate::types::account::AccountName;
+use crate::types::account::{AccountName, Identity};
 use crate::types::clock::Moment;
 use crate::types::secret::Secret;
 
@@ -89,12 +91,16 @@ pub struct Credential {
     /// Why it has no token and gets none.
     missing: Option<Unavailable>,
     forced: ForcedRefreshes,
+    /// What HubSpot has said of its tokens so far.
+    identity: ArcSwapOption<Identity>,
+    /// How it is asked for more; `None` where all that it says comes with the tokens.
+    inquiry: Option<Inquiry>,
 }
 
 impl Credential {
     /// A static token: never refreshed.
-    pub fn fixed(account: AccountName, token: &Secret) -> Arc<Self> {
-        let credential = Self::new(account, None, false);
+    pub fn fixed(account: AccountName, token: &Secret, inquiry: Option<Inquiry>) -> Arc<Self> {
+        let credential = Self { inquiry, ..Self::new(account, None, false) };
         credential.publish(Token::unlimited(token));
         Arc::new(credential)
     }
@@ -123,8 +129,10 @@ impl Credential {
         account: AccountName,
         source: Box<dyn TokenSource>,
         engine: Engine,
+        inquiry: Option<Inquiry>,
     ) -> Arc<Self> {
-        Arc::new(Self::new(account, Some(Refresher::new(source, engine)), true))
+        let refresher = Refresher::new(source, engine);
+        Arc::new(Self { inquiry, ..Self::new(account, Some(refresher), true) })
     }
 
     fn new(account: AccountName, refresher: Option<Refresher>, can_refresh: bool) -> Self {
@@ -136,6 +144,8 @@ impl Credential {
             can_refresh,
             missing: None,
             forced: ForcedRefreshes::default(),
+            identity: ArcSwapOption::empty(),
+            inquiry: None,
         }
     }
 

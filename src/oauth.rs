@@ -19,7 +19,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::types::account::About;
+use crate::types::account::Identity;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
@@ -53,8 +53,8 @@ pub struct IssuedToken {
     pub life: Duration,
     /// What to present next time; `None` when the answer omits it: the old one stays.
     pub refresh_token: Option<Secret>,
-    /// The portal that it is for, where the answer says so.
-    pub hub_id: Option<u64>,
+    /// The portal that it is for and more, as far as the answer says so.
+    pub identity: Identity,
 }
 
 /// Why no token was issued.
@@ -183,8 +183,8 @@ pub struct TokenInfoEndpoint(Endpoint);
 /// What is known of a static token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TokenInfo {
-    /// It is valid, for this portal where the answer says so.
-    Valid { hub_id: Option<u64>, about: About },
+    /// It is valid, and this is what it is.
+    Valid(Identity),
     /// HubSpot does not know it.
     Refused,
 }
@@ -217,14 +217,8 @@ impl TokenInfoEndpoint {
             status if status.is_success() => {
                 let known: TokenInfoAnswer = serde_json::from_slice(&answer.body)
                     .map_err(|_| TokenError::Malformed("it is not what is known of a token"))?;
-                let scopes = known.scopes.as_array().into_iter().flatten();
-                let about = About {
-                    user: None,
-                    user_id: answer::hub_id(&known.user_id),
-                    app_id: answer::hub_id(&known.app_id),
-                    scopes: scopes.filter_map(|s| s.as_str().map(str::to_owned)).collect(),
-                };
-                Ok(TokenInfo::Valid { hub_id: answer::hub_id(&known.hub_id), about })
+                let TokenInfoAnswer { hub_id, user_id, app_id, scopes } = &known;
+                Ok(TokenInfo::Valid(answer::identity(hub_id, user_id, app_id, scopes)))
             }
             StatusCode::UNAUTHORIZED => Ok(TokenInfo::Refused),
             status if answer::passes_by_itself(status) => {

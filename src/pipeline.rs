@@ -351,7 +351,10 @@ impl Pipeline {
         };
         Ok(Answer::Own(match asked {
             Asked::Token => oauth_shim::token(text.as_deref()),
-            _ => oauth_shim::information(asked, &serving.accounts().all()[to.account]),
+            _ => {
+                let account = &serving.accounts().all()[to.account];
+                oauth_shim::information(asked, account, self.clock.moment()).await
+            }
         }))
     }
 }

@@ -13,3 +13,4 @@ pub mod request_id;
 pub mod retirement;
 pub mod secret;
 pub mod target;
+pub mod visible;

@@ -12,12 +12,14 @@ use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope, url::ParseError,
 };
 
-use crate::config::Consent;
+use crate::config::{Config, Consent};
 use crate::oauth::{
     App, Code, CodeError, Introspected, IntrospectionEndpoint, TokenEndpoint, TokenError,
 };
 use crate::store::{NewAccount, StoredKind, StoredToken};
+use crate::types::account::Identity;
 use crate::types::clock::SharedClock;
+use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 
 /// Scopes that other vendors have for refresh tokens, and HubSpot has not.
@@ -75,6 +77,20 @@ pub fn objection(consent: &Consent) -> Option<String> {
     ))
 }
 
+/// Refuses an endpoint that would get a credential and is at neither of the origins that it is for. `key`
+/// is the setting that `url` is from.
+pub fn check_origin(config: &Config, key: &str, url: &str) -> Result<(), String> {
+    let of = |url: &str| Origin::of_url(url).map(|origin| origin.serialized());
+    let origin = of(url).map_err(|error| format!("{key}: {error}"))?;
+    let token = of(&config.oauth.token_url).map_err(|error| format!("oauth.token_url: {error}"))?;
+    if [config.upstream.url.serialized(), token].contains(&origin) {
+        return Ok(());
+    }
+    Err(format!(
+        "{key} is at {origin}, where no credential is sent, since neither upstream.url nor oauth.token_url is there: correct it"
+    ))
+}
+
 impl Begun {
     /// A new login, with a `state` of its own. Fails where a URL is none.
     pub fn new(wish: &Wish<'_>) -> Result<Self, ParseError> {
@@ -127,8 +143,8 @@ impl Begun {
             ),
             Err(error) => (Introspected::default(), Some(error)),
         };
-        let hub_id = known.hub_id.or(issued.hub_id);
-        let (missing, beyond) = self.compare(&known.about.scopes);
+        let Identity { hub_id, about } = known.identity.or(&issued.identity);
+        let (missing, beyond) = self.compare(&about.scopes);
         let access_token = StoredToken {
             token: issued.access_token,
             issued: now,
@@ -142,7 +158,7 @@ impl Begun {
             client_id: Some(app.client_id.to_owned()),
             client_secret: None,
             hub_id,
-            about: known.about,
+            about,
             at: now,
         };
         Ok(Brought { new, hub_domain: known.hub_domain, missing, beyond, unknown })

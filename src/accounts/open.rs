@@ -3,34 +3,26 @@
 //! No network is used here: a token is fetched when a request first needs it.
 
 mod client_keys;
+mod surroundings;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
-use tokio::runtime::Handle;
 
 use super::reload::{ReadSecret, Reload};
 use super::{Account, Accounts, Kind};
 use crate::config::{
     AccountConfig, Config, CredentialConfig, Environment, Roster, SecretError, SecretRef,
 };
-use crate::credential::source::TokenSource;
-use crate::credential::source::access_key::AccessKeySource;
 use crate::credential::source::client_credentials::ClientCredentialsSource;
-use crate::credential::source::refresh_token::RefreshTokenSource;
-use crate::credential::source::static_token::StaticTokenSource;
-use crate::credential::{Credential, Engine, Grant, Unavailable};
-use crate::oauth::{AccessKeyEndpoint, TokenEndpoint, TokenInfoEndpoint};
+use crate::credential::{Credential, Grant, Unavailable};
 use crate::store::{
     AccountStore, GrantStore, StoreError, StoredAccount, StoredKind, StoredSecrets,
 };
 use crate::types::account::AccountName;
 use crate::types::client_key::ClientKey;
-use crate::types::clock::SharedClock;
-use crate::types::origin::Origin;
 use crate::types::secret::Secret;
-use crate::upstream::tls::TlsConfigs;
+pub use surroundings::{OAuthGrant, Surroundings};
 
 const NEVER_LOGGED_IN: &str = "run `hubspot-proxy login NAME` or `hubspot-proxy accounts import NAME` (it has no credential yet)";
 const LOGGED_OUT: &str = "run `hubspot-proxy login NAME` (it has been logged out)";
@@ -52,27 +44,6 @@ pub enum OpenError {
     /// The store as a whole cannot be read.
     #[error("{0}")]
     Unreadable(StoreError),
-}
-
-/// What all accounts use.
-pub struct Surroundings {
-    /// May be missing where nothing configured needs it.
-    pub tls: Option<TlsConfigs>,
-    pub outbound_proxy: Option<Origin>,
-    /// Where API calls go, and with them personal access keys and the look at static tokens.
-    pub api: Origin,
-    pub token_url: String,
-    pub refresh_ahead: Duration,
-    pub clock: SharedClock,
-    /// Where refreshes run.
-    pub runtime: Handle,
-}
-
-/// An OAuth app and what a refresh presents.
-pub struct OAuthGrant {
-    pub client_id: String,
-    pub client_secret: Secret,
-    pub grant: Grant,
 }
 
 /// Opens accounts, at the start and whenever the store has changed.
@@ -103,7 +74,7 @@ impl Opener {
         let Some(store) = &self.store else { return Ok(()) };
         for (name, account) in &self.config.accounts {
             if let CredentialConfig::OAuth { refresh_token: Some(seed), .. } = &account.credential {
-                let seed = self.read(name, "refresh_token", seed)?;
+                let seed = self.read(name, "refresh_token", seed).await?;
                 match store.seed(name, &seed).await {
                     // The account alone is at fault, and its requests are told.
                     Ok(()) | Err(StoreError::OtherOrigin(_)) => {}
@@ -143,7 +114,7 @@ impl Opener {
                         accounts.push(Arc::clone(same));
                         continue;
                     }
-                    Some(reload) if reload.keeps(self, same, account)? => {
+                    Some(reload) if reload.keeps(self, same, account).await? => {
                         accounts.push(Arc::new(same.under(Arc::clone(policy), hub_id)));
                         continue;
                     }
@@ -170,14 +141,14 @@ impl Opener {
             .with_config(Arc::clone(&self.config)))
     }
 
-    pub(super) fn read(
+    pub(super) async fn read(
         &self,
         account: &AccountName,
         key: &'static str,
         secret: &SecretRef,
     ) -> Result<Secret, OpenError> {
         let wrong = |source| OpenError::Secret { account: account.clone(), key, source };
-        secret.read(&self.env).map_err(wrong)
+        secret.read_aside(&self.env).await.map_err(wrong)
     }
 }
 
@@ -196,39 +167,43 @@ impl Opening<'_> {
     async fn open(&self, kept: &mut Arc<[ReadSecret]>) -> Result<Opened, OpenError> {
         let surroundings = &self.opener.surroundings;
         let hub_id = self.account.hub_id;
-        *kept = self.opener.secrets_of(self.name, &self.account.credential)?;
-        let read = |key, place| match kept.iter().find(|secret| secret.key == key) {
+        *kept = self.opener.secrets_of(self.name, &self.account.credential).await?;
+        let read = async |key, place| match kept.iter().find(|secret| secret.key == key) {
             Some(secret) => Ok(secret.value.duplicate()),
-            None => self.opener.read(self.name, key, place),
+            None => self.opener.read(self.name, key, place).await,
         };
         Ok(match &self.account.credential {
             CredentialConfig::AccessToken { token } => {
-                let token = read("token", token)?;
+                let token = read("token", token).await?;
                 (Kind::Portal, surroundings.static_token(self.name, token, hub_id))
             }
             CredentialConfig::PersonalAccessKey { key } => {
-                let key = read("key", key)?;
+                let key = read("key", key).await?;
                 (Kind::Portal, surroundings.access_key(self.name, key, hub_id))
             }
             CredentialConfig::ClientCredentials { client_id, client_secret, scopes } => {
                 let source = ClientCredentialsSource::new(
                     surroundings.token_endpoint(),
                     client_id.clone(),
-                    read("client_secret", client_secret)?,
+                    read("client_secret", client_secret).await?,
                     scopes.clone(),
                 );
-                (Kind::App, surroundings.refreshing(self.name, Box::new(source), None, None))
+                (Kind::App, surroundings.refreshing(self.name, Box::new(source), None))
             }
             CredentialConfig::DeveloperApiKey { key } => {
-                let key = read("key", key)?;
+                let key = read("key", key).await?;
                 (Kind::Developer { key }, Credential::none(self.name.clone()))
             }
             CredentialConfig::OAuth { client_id, client_secret, refresh_token, .. } => {
-                let configured = client_secret.as_ref().map(|secret| read("client_secret", secret));
-                let seed = refresh_token.as_ref().map(|seed| read("refresh_token", seed));
-                return self
-                    .open_oauth(client_id, configured.transpose()?, seed.transpose()?)
-                    .await;
+                let configured = match client_secret {
+                    Some(place) => Some(read("client_secret", place).await?),
+                    None => None,
+                };
+                let seed = match refresh_token {
+                    Some(place) => Some(read("refresh_token", place).await?),
+                    None => None,
+                };
+                return self.open_oauth(client_id, configured, seed).await;
             }
             CredentialConfig::Stored => return self.open_stored().await,
         })
@@ -321,70 +296,5 @@ impl Opening<'_> {
 
     fn unavailable(&self, why: Unavailable) -> Opened {
         (Kind::Portal, Credential::unavailable(self.name.clone(), why))
-    }
-}
-
-impl Surroundings {
-    /// An OAuth grant, refreshed at the token endpoint.
-    pub fn oauth(
-        &self,
-        name: &AccountName,
-        grant: OAuthGrant,
-        hub_id: Option<u64>,
-    ) -> Arc<Credential> {
-        let OAuthGrant { client_id, client_secret, grant } = grant;
-        let source = RefreshTokenSource::new(self.token_endpoint(), client_id, client_secret);
-        self.refreshing(name, Box::new(source), Some(grant), hub_id)
-    }
-
-    fn access_key(&self, name: &AccountName, key: Secret, hub_id: Option<u64>) -> Arc<Credential> {
-        let (tls, proxy) = (self.tls.clone(), self.outbound_proxy.clone());
-        let endpoint = AccessKeyEndpoint::new(&self.api, tls, proxy, Arc::clone(&self.clock));
-        let source = AccessKeySource::new(endpoint, key);
-        self.refreshing(name, Box::new(source), None, hub_id)
-    }
-
-    fn static_token(
-        &self,
-        name: &AccountName,
-        token: Secret,
-        hub_id: Option<u64>,
-    ) -> Arc<Credential> {
-        if hub_id.is_none() {
-            return Credential::fixed(name.clone(), &token);
-        }
-        let (tls, proxy) = (self.tls.clone(), self.outbound_proxy.clone());
-        let endpoint = TokenInfoEndpoint::new(&self.api, tls, proxy);
-        let source = Box::new(StaticTokenSource::new(endpoint, token));
-        let credential = Credential::checked(name.clone(), source, self.engine(None, hub_id));
-        // The start does not wait for it; a request does.
-        credential.refresh_soon();
-        credential
-    }
-
-    fn refreshing(
-        &self,
-        name: &AccountName,
-        source: Box<dyn TokenSource>,
-        grant: Option<Grant>,
-        hub_id: Option<u64>,
-    ) -> Arc<Credential> {
-        Credential::refreshing(name.clone(), source, self.engine(grant, hub_id))
-    }
-
-    fn engine(&self, grant: Option<Grant>, hub_id: Option<u64>) -> Engine {
-        Engine {
-            ahead: self.refresh_ahead,
-            clock: Arc::clone(&self.clock),
-            runtime: self.runtime.clone(),
-            grant,
-            hub_id,
-            jitter: || fastrand::f64(),
-        }
-    }
-
-    fn token_endpoint(&self) -> TokenEndpoint {
-        let (tls, proxy) = (self.tls.clone(), self.outbound_proxy.clone());
-        TokenEndpoint::new(self.token_url.clone(), tls, proxy)
     }
 }

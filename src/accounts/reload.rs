@@ -96,7 +96,7 @@ pub struct ReadSecret {
 
 impl Reload {
     /// Whether `served` goes on with its credential when it is configured as `account`.
-    pub(super) fn keeps(
+    pub(super) async fn keeps(
         &self,
         opener: &Opener,
         served: &Account,
@@ -112,7 +112,7 @@ impl Reload {
         if !is_same || !self.reread {
             return Ok(is_same);
         }
-        let read = opener.secrets_of(&served.name, &account.credential)?;
+        let read = opener.secrets_of(&served.name, &account.credential).await?;
         let pairs = read.iter().zip(served.secrets.iter());
         Ok(read.len() == served.secrets.len()
             && pairs.into_iter().all(|(a, b)| a.key == b.key && a.value.same_as(&b.value)))
@@ -121,7 +121,7 @@ impl Reload {
 
 impl Opener {
     /// The configured secrets of an account, read now.
-    pub(super) fn secrets_of(
+    pub(super) async fn secrets_of(
         &self,
         name: &AccountName,
         credential: &CredentialConfig,
@@ -139,9 +139,10 @@ impl Opener {
             }
             CredentialConfig::Stored => Vec::new(),
         };
-        places
-            .into_iter()
-            .map(|(key, place)| Ok(ReadSecret { key, value: self.read(name, key, place)? }))
-            .collect()
+        let mut read = Vec::with_capacity(places.len());
+        for (key, place) in places {
+            read.push(ReadSecret { key, value: self.read(name, key, place).await? });
+        }
+        Ok(read.into())
     }
 }

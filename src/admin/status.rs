@@ -1,17 +1,18 @@
 //! What `status` shows: the proxy, its accounts and what they have been used for.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::api::Knowledge;
-use crate::accounts::{Account, Kind};
+use crate::accounts::{Account, Accounts, Kind};
 use crate::credential::hot::Freshness;
 use crate::pipeline::authorize;
 use crate::telemetry::rate_limits::RateLimits;
 use crate::telemetry::recent::Which;
 use crate::telemetry::traffic::{AccountSummary, Counts};
-use crate::types::account::AccountName;
+use crate::types::account::{AccountName, Identity};
 use crate::types::clock::WallTime;
 
 /// Failures that are shown.
@@ -33,6 +34,7 @@ pub struct About {
 /// The whole status.
 pub async fn of(knowledge: &Knowledge) -> Value {
     let now = knowledge.clock.now();
+    identify(&knowledge.accounts.load_full()).await;
     let traffic = knowledge.traffic().await;
     let failures = knowledge.requests(Which::Failed, LAST_FAILURES).await;
     let accounts = knowledge.accounts.load();
@@ -59,18 +61,34 @@ pub async fn of(knowledge: &Knowledge) -> Value {
     })
 }
 
+/// Asks HubSpot about each account's token, where that was not done yet.
+async fn identify(accounts: &Accounts) {
+    let asking = accounts.all().iter().map(|account| {
+        let account = Arc::clone(account);
+        tokio::spawn(async move { account.identified().await })
+    });
+    let asking: Vec<_> = asking.collect();
+    for asked in asking {
+        // What is not known is left out.
+        let _ = asked.await;
+    }
+}
+
 fn account_status(
     knowledge: &Knowledge,
     account: &Account,
     default: Option<&AccountName>,
     used: &AccountSummary,
 ) -> Value {
+    let Identity { hub_id, about } = account.identity();
     json!({
         "name": account.name.as_str(),
         "default": default == Some(&account.name),
         "kind": kind(account),
-        "hub_id": account.hub_id,
-        "scopes": account.about.scopes,
+        "hub_id": hub_id,
+        "user_id": about.user_id,
+        "app_id": about.app_id,
+        "scopes": about.scopes,
         "token": token(knowledge, account),
         "policy": account.policy.mode.value.to_string(),
         "traffic": counts(&used.counts),

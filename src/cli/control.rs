@@ -20,7 +20,7 @@ use crate::config::{Folders, Listen};
 #[cfg(not(unix))]
 use crate::server::control_plane::ADMIN_KEY;
 #[cfg(unix)]
-use crate::server::control_plane::CONTROL_SOCKET;
+use crate::server::control_plane::{CONTROL_SOCKET, socket::is_own};
 
 /// An answer is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,6 +148,10 @@ impl Running {
     async fn exchange(&self, path: &str) -> Result<(StatusCode, Value), Unanswered> {
         let connecting = tokio::net::UnixStream::connect(self.folder.join(CONTROL_SOCKET));
         let stream = connecting.await.map_err(|_| Unanswered::NotRunning)?;
+        // Where the folder is one that others can write to, it can be anybody's.
+        if !is_own(&stream) {
+            return Err(Unanswered::NotRunning);
+        }
         exchange(stream, request(path, None)).await
     }
 

@@ -1,5 +1,7 @@
 //! What a command prints: results on standard output, all else on standard error.
 //!
+//! Whatever is printed may hold text of others, and commands no terminal.
+//!
 //! A reader that has gone away is no reason to stop serving, so failures to write are passed over, but
 //! for a result that is written to be kept.
 
@@ -8,11 +10,12 @@ use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use super::Failure;
+use crate::types::visible::visible;
 
 /// A line of a result.
 pub fn line(text: impl fmt::Display) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    let _ = writeln!(out, "{}", visible(&text.to_string()));
     let _ = out.flush();
 }
 
@@ -30,12 +33,12 @@ pub fn bytes(result: &[u8]) -> Result<(), Failure> {
 
 /// A word beside the result.
 pub fn note(text: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 
 /// The error that ends the command.
 pub fn error(text: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "error: {text}");
+    let _ = writeln!(io::stderr().lock(), "error: {}", visible(&text.to_string()));
 }
 
 /// A span, to the second, minute or hour.

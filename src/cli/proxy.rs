@@ -17,7 +17,7 @@ use super::sandbox::Beside;
 use super::{Failure, store};
 use crate::accounts::follow::follow;
 use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
-use crate::accounts::{Account, Accounts, Kind, Shared};
+use crate::accounts::{Account, Accounts, Kind, Shared, login};
 use crate::config::{
     AccountConfig, Config, CredentialConfig, Environment, Folders, Listen, Roster,
 };
@@ -162,7 +162,11 @@ fn start_sandbox(config: &mut Config) -> Result<Beside, Failure> {
     let listeners = listener::open(&listen).map_err(Failure::failed)?;
     let address = shown_addresses(&listen, &listeners).remove(0);
     let origin: Origin = address.parse().map_err(Failure::failed)?;
-    config.oauth.token_url = format!("{origin}/oauth/2026-03/token");
+    let token_url = format!("{origin}/oauth/2026-03/token");
+    config.oauth.authorize_url = format!("{origin}/oauth/authorize");
+    config.oauth.introspect_url = format!("{token_url}/introspect");
+    config.oauth.revoke_url = format!("{token_url}/revoke");
+    config.oauth.token_url = token_url;
     config.upstream.url = origin;
     Beside::start(listeners).map_err(Failure::failed)
 }
@@ -175,11 +179,14 @@ fn surroundings(
     let needs_tls = config.upstream.url.is_https() || config.oauth.token_url.starts_with("https:");
     let ca_file = config.upstream.ca_file.as_deref();
     let tls = needs_tls.then(|| TlsConfigs::load(ca_file)).transpose().map_err(Failure::usage)?;
+    let introspect_url = &config.oauth.introspect_url;
+    let may_ask = login::check_origin(config, "oauth.introspect_url", introspect_url).is_ok();
     Ok(Surroundings {
         tls,
         outbound_proxy: config.upstream.proxy.clone(),
         api: config.upstream.url.clone(),
         token_url: config.oauth.token_url.clone(),
+        introspect_url: may_ask.then(|| introspect_url.clone()),
         refresh_ahead: config.oauth.refresh_ahead,
         clock,
         runtime,

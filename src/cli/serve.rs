@@ -23,8 +23,8 @@ use crate::admin::Remote;
 use crate::admin::access::AdminKey;
 use crate::admin::status::About;
 use crate::config::{
-    self, Config, CredentialConfig, Environment, Flags, Folders, Listen, Loaded, ReloadState,
-    Roster, Sources,
+    self, Config, CredentialConfig, Environment, Flags, Folders, InUse, Listen, Loaded,
+    ReloadState, Roster, Sources,
 };
 use crate::server::listener::Inherited;
 use crate::server::service_manager::ServiceManager;
@@ -103,6 +103,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         flags: flags_of(args),
         env,
         folders,
+        in_use: file.as_deref().map(InUse::of),
         file: file.clone(),
         written,
         exposed,

@@ -27,6 +27,13 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the configuration file {} is gone; put it back, or start anew without it", path.display())]
     Gone { path: PathBuf },
+    #[error("{} is no file any more: put the configuration back, or start anew with it", path.display())]
+    NotAFile { path: PathBuf },
+    #[error(
+        "{path} belongs to another user now, who could send your credentials elsewhere: start anew with it if you trust it",
+        path = path.display()
+    )]
+    OtherOwner { path: PathBuf },
     #[error("the configuration file {} is empty; write the settings back, or start anew with it", path.display())]
     Blank { path: PathBuf },
     #[error("{} is larger than a configuration file can be ({} KiB)", path.display(), limit / 1024)]

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -15,12 +16,12 @@ use super::{duration, listen, size};
 use crate::types::account::AccountName;
 
 /// Largest file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
 
 /// The settings of the file; `None` when it was not named and does not exist.
 pub(super) fn read(file: &Candidate, base: Base<'_>) -> Result<Option<Layer>, ConfigError> {
     let Some(bytes) = bytes_of(file)? else { return Ok(None) };
-    if file.in_use && bytes.trim_ascii().is_empty() {
+    if file.in_use.is_some() && bytes.trim_ascii().is_empty() {
         return Err(ConfigError::Blank { path: file.path.clone() });
     }
     let line_at = |offset: usize| {
@@ -50,13 +51,20 @@ pub(super) fn read(file: &Candidate, base: Base<'_>) -> Result<Option<Layer>, Co
 fn bytes_of(candidate: &Candidate) -> Result<Option<Vec<u8>>, ConfigError> {
     let path = &candidate.path;
     let unreadable = |source| ConfigError::Unreadable { path: path.clone(), source };
-    let file = match File::open(path) {
+    let opened = match candidate.in_use {
+        None => File::open(path),
+        Some(_) => open_without_waiting(path),
+    };
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !candidate.named => {
             return Ok(None);
         }
         Err(error) => return Err(unreadable(error)),
     };
+    if candidate.in_use.is_some() && !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(ConfigError::NotAFile { path: path.clone() });
+    }
     check_trust(candidate, &file)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -64,6 +72,20 @@ fn bytes_of(candidate: &Candidate) -> Result<Option<Vec<u8>>, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.clone(), limit: MAX_FILE });
     }
     Ok(Some(bytes))
+}
+
+/// Opens what lies at a path; a pipe without a writer would be waited for otherwise, and with it all that
+/// runs on the same thread.
+pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        // The bits of a set of flags are a C int by definition.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    options.open(path)
 }
 
 /// Whoever writes the file decides where the credentials go. So nobody else may write it, and one
@@ -78,8 +100,13 @@ fn check_trust(candidate: &Candidate, file: &File) -> Result<(), ConfigError> {
         Err(source) => return Err(ConfigError::Unreadable { path, source }),
     };
     let owners = [0, rustix::process::geteuid().as_raw()];
-    if !candidate.named && !owners.contains(&metadata.uid()) {
+    let is_foreign = !owners.contains(&metadata.uid());
+    if is_foreign && !candidate.named {
         return Err(ConfigError::ForeignOwner { path });
+    }
+    // That the user trusts whoever it belonged to says nothing of who has put another in its place.
+    if is_foreign && candidate.in_use.is_some_and(|known| known.owner != Some(metadata.uid())) {
+        return Err(ConfigError::OtherOwner { path });
     }
     if metadata.is_file() && metadata.mode() & 0o022 != 0 {
         return Err(ConfigError::WritableByOthers { path });

@@ -27,8 +27,31 @@ pub(super) struct Candidate {
     pub shown: String,
     /// Named by `--config`; then it has to exist, and its owner is the user's own decision.
     pub named: bool,
-    /// It is in use: that it has no text is taken for a mishap.
-    pub in_use: bool,
+    /// It is in use: that it has no text, is another user's or is no file is taken for a mishap.
+    pub in_use: Option<InUse>,
+}
+
+/// What is known of a file that is in use.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InUse {
+    /// Whose it was when it was first read, where the system tells.
+    pub owner: Option<u32>,
+}
+
+impl InUse {
+    /// Looks at the file.
+    pub fn of(path: &Path) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            Self { owner: std::fs::metadata(path).ok().map(|metadata| metadata.uid()) }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = path;
+            Self::default()
+        }
+    }
 }
 
 /// What relative paths in one source of settings are relative to.
@@ -68,18 +91,18 @@ impl Folders {
                 path: self.current.join(path),
                 shown,
                 named: true,
-                in_use: false,
+                in_use: None,
             }];
         }
         let here = Candidate {
             path: self.current.join(FILE_NAME),
             shown: FILE_NAME.to_owned(),
             named: false,
-            in_use: false,
+            in_use: None,
         };
         let users = self.config.iter().map(|folder| {
             let path = folder.join(FILE_NAME);
-            Candidate { shown: path.display().to_string(), path, named: false, in_use: false }
+            Candidate { shown: path.display().to_string(), path, named: false, in_use: None }
         });
         std::iter::once(here).chain(users).collect()
     }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -29,6 +30,9 @@ use keyring::KeyringError;
 const MAX_SECRET: usize = 64 * 1024;
 /// How long a command may take; long enough for a person to unlock a password manager.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long any place may take; a program is told to end before.
+const READING_LIMIT: Duration = Duration::from_secs(40);
 
 const FORMS: &str = "`{ env = \"NAME\" }`, `{ file = \"PATH\" }`, `{ command = [\"PROGRAM\", \"ARGUMENT\"] }` or `{ keyring = \"NAME\" }`";
 /// The name under which the keyring keeps the key of the store.
@@ -103,6 +107,25 @@ impl SecretRef {
         match std::str::from_utf8(bytes) {
             Ok(text) if bytes.iter().all(u8::is_ascii_graphic) => Ok(Secret::new(text.to_owned())),
             _ => Err(SecretError::IllegalCharacters(self.clone())),
+        }
+    }
+
+    /// The same on a thread of its own, for who has others to serve meanwhile; given up after a time, the
+    /// thread with it.
+    pub async fn read_aside(&self, env: &Arc<Environment>) -> Result<Secret, SecretError> {
+        let unreadable = |source| SecretError::Unreadable { place: self.clone(), source };
+        let (place, env) = (self.clone(), Arc::clone(env));
+        let (sender, read) = tokio::sync::oneshot::channel();
+        let reading = std::thread::Builder::new().name("secret".to_owned());
+        let spawned = reading.spawn(move || {
+            // Nobody waits any more.
+            let _ = sender.send(place.read(&env));
+        });
+        spawned.map_err(unreadable)?;
+        match tokio::time::timeout(READING_LIMIT, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(_)) => Err(unreadable(io::Error::other("the reader failed"))),
+            Err(_) => Err(unreadable(io::ErrorKind::TimedOut.into())),
         }
     }
 

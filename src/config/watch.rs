@@ -1,6 +1,7 @@
 //! Tells when the configuration file has another content, however it came there: written in place,
 //! renamed over, or behind a symbolic link that points elsewhere now.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
+
+use super::file;
 
 /// A file that has not changed for this long has been written to its end.
 const QUIET: Duration = Duration::from_millis(200);
@@ -104,7 +107,13 @@ fn told(path: &Path) -> notify::Result<(mpsc::Receiver<()>, RecommendedWatcher)>
     Ok((receiver, watcher))
 }
 
-/// `None` where there is no file that can be read.
+/// `None` where there is no file that can be read. Of one without an end as much as is ever used.
 fn content(path: &Path) -> Option<Vec<u8>> {
-    std::fs::read(path).ok()
+    let file = file::open_without_waiting(path).ok()?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return None;
+    }
+    let mut content = Vec::new();
+    file.take(file::MAX_FILE + 1).read_to_end(&mut content).ok()?;
+    Some(content)
 }

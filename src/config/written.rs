@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layers::{Layer, Value};
 
 /// Keys that a running proxy cannot change: they take effect at the next start.
-const AT_START: [&str; 17] = [
+const AT_START: [&str; 18] = [
     "server.listen",
     "server.expose",
     "server.threads",
@@ -24,6 +24,7 @@ const AT_START: [&str; 17] = [
     "upstream.connect_timeout",
     "upstream.response_timeout",
     "oauth.token_url",
+    "oauth.introspect_url",
     "oauth.refresh_ahead",
 ];
 

@@ -13,6 +13,8 @@ use super::schedule::Times;
 use crate::types::clock::Moment;
 use crate::types::secret::Secret;
 
+const SCHEME: &str = "Bearer ";
+
 /// A token with the times that matter for its use.
 pub struct Token {
     authorization: Secret,
@@ -54,6 +56,12 @@ impl Token {
         self.authorization.same_as(&bearer(token))
     }
 
+    /// The token itself.
+    pub(super) fn bare(&self) -> Secret {
+        let text = self.authorization.expose();
+        Secret::new(text.strip_prefix(SCHEME).unwrap_or(text).to_owned())
+    }
+
     fn header_value(&self) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(self.authorization.expose()).ok()?;
         value.set_sensitive(true);
@@ -62,7 +70,7 @@ impl Token {
 }
 
 fn bearer(token: &Secret) -> Secret {
-    Secret::new(["Bearer ", token.expose()].concat())
+    Secret::new([SCHEME, token.expose()].concat())
 }
 
 /// What a core holds of one account's credential.

@@ -247,7 +247,8 @@ impl Refresher {
 
     async fn refresh_unstored(&self, credential: &Credential) -> Result<(), FetchError> {
         let fetched = self.fetch(None).await?;
-        self.judge_portal(credential.account(), fetched.hub_id)?;
+        self.judge_portal(credential.account(), fetched.identity.hub_id)?;
+        credential.learn(fetched.identity.clone());
         self.publish(credential, &fetched);
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::oauth::{IssuedToken, TokenError};
+use crate::types::account::Identity;
 use crate::types::secret::Secret;
 
 /// A token that was just fetched.
@@ -20,8 +21,8 @@ pub struct Fetched {
     pub life: Option<Duration>,
     /// What to present next time; `None` where the old one stays, or none is needed.
     pub refresh_token: Option<Secret>,
-    /// The portal that the token is for, where the answer says so.
-    pub hub_id: Option<u64>,
+    /// The portal that the token is for and more, as far as the answer says so.
+    pub identity: Identity,
 }
 
 /// Why none could be fetched.
@@ -48,8 +49,8 @@ pub trait TokenSource: Send + Sync {
 
 impl From<IssuedToken> for Fetched {
     fn from(issued: IssuedToken) -> Self {
-        let IssuedToken { access_token, life, refresh_token, hub_id } = issued;
-        Self { token: access_token, life: Some(life), refresh_token, hub_id }
+        let IssuedToken { access_token, life, refresh_token, identity } = issued;
+        Self { token: access_token, life: Some(life), refresh_token, identity }
     }
 }
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::client::Answer;
 use super::{IssuedToken, TokenError};
+use crate::types::account::{About, Identity};
 use crate::types::clock::WallTime;
 use crate::types::secret::Secret;
 
@@ -20,9 +22,13 @@ struct TokenAnswer {
     access_token: Option<Secret>,
     refresh_token: Option<Secret>,
     #[serde(default)]
-    expires_in: serde_json::Value,
+    expires_in: Value,
     #[serde(default)]
-    hub_id: serde_json::Value,
+    hub_id: Value,
+    #[serde(default)]
+    user_id: Value,
+    #[serde(default)]
+    scopes: Value,
 }
 
 /// HubSpot's answer to a personal access key (camelCase, times in epoch milliseconds).
@@ -31,9 +37,13 @@ struct TokenAnswer {
 struct AccessKeyAnswer {
     oauth_access_token: Option<Secret>,
     #[serde(default)]
-    expires_at_millis: serde_json::Value,
+    expires_at_millis: Value,
     #[serde(default)]
-    hub_id: serde_json::Value,
+    hub_id: Value,
+    #[serde(default)]
+    user_id: Value,
+    #[serde(default)]
+    scope_groups: Value,
 }
 
 #[derive(Deserialize)]
@@ -68,8 +78,8 @@ fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
         return Err(TokenError::Malformed("its access_token is not legal in a header"));
     }
     let refresh_token = answer.refresh_token.filter(|token| !token.is_empty());
-    let hub_id = hub_id(&answer.hub_id);
-    Ok(IssuedToken { access_token, life: life(&answer.expires_in), refresh_token, hub_id })
+    let identity = identity(&answer.hub_id, &answer.user_id, &Value::Null, &answer.scopes);
+    Ok(IssuedToken { access_token, life: life(&answer.expires_in), refresh_token, identity })
 }
 
 /// Visible ASCII, as a header value has to be (RFC 6750, section 2.1 is narrower; what HubSpot
@@ -80,10 +90,10 @@ fn is_legal_token(token: &str) -> bool {
 
 /// `expires_in` in seconds, as a number or as its text. Missing, zero, negative or unreadable is
 /// taken for five minutes, and more than a day for a day.
-fn life(expires_in: &serde_json::Value) -> Duration {
+fn life(expires_in: &Value) -> Duration {
     let seconds = match expires_in {
-        serde_json::Value::Number(number) => number.as_f64(),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     match seconds {
@@ -95,7 +105,7 @@ fn life(expires_in: &serde_json::Value) -> Duration {
 }
 
 /// A life that ends at a moment in epoch milliseconds; bounded as [`life`] is.
-fn life_until(expires_at: &serde_json::Value, now: WallTime) -> Duration {
+fn life_until(expires_at: &Value, now: WallTime) -> Duration {
     let life = expires_at.as_u64().map_or(Duration::ZERO, |end| now.until(WallTime(end)));
     if life < Duration::from_secs(1) { UNSTATED_LIFE } else { life.min(LONGEST_LIFE) }
 }
@@ -109,8 +119,20 @@ fn exchanged_token(body: &[u8], now: WallTime) -> Result<IssuedToken, TokenError
         return Err(TokenError::Malformed("its oauthAccessToken is not legal in a header"));
     }
     let life = life_until(&answer.expires_at_millis, now);
-    let hub_id = hub_id(&answer.hub_id);
-    Ok(IssuedToken { access_token, life, refresh_token: None, hub_id })
+    let identity = identity(&answer.hub_id, &answer.user_id, &Value::Null, &answer.scope_groups);
+    Ok(IssuedToken { access_token, life, refresh_token: None, identity })
+}
+
+/// What an answer says of a token, as far as it can be read.
+pub(super) fn identity(hub: &Value, user: &Value, app: &Value, scopes: &Value) -> Identity {
+    let scopes = scopes.as_array().into_iter().flatten();
+    let about = About {
+        user: None,
+        user_id: number(user),
+        app_id: number(app),
+        scopes: scopes.filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
+    };
+    Identity { hub_id: number(hub), about }
 }
 
 /// Says nothing about the grant or the client: time-outs, locks (423), accounts that move between
@@ -119,8 +141,8 @@ pub(super) fn passes_by_itself(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 423 | 425 | 429 | 477) || status.is_server_error()
 }
 
-/// A Hub ID, as a number or as its text.
-pub(super) fn hub_id(value: &serde_json::Value) -> Option<u64> {
+/// A Hub ID or the like, as a number or as its text.
+pub(super) fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
@@ -305,7 +327,11 @@ mod tests {
             [("7", Some(7)), ("null", None), ("-7", None), ("7.5", None), ("[7]", None)]
         {
             let body = format!(r#"{{"access_token":"t","hub_id":{hub_id}}}"#);
-            assert_eq!(super::issued(body.as_bytes()).unwrap().hub_id, expected, "{hub_id}");
+            assert_eq!(
+                super::issued(body.as_bytes()).unwrap().identity.hub_id,
+                expected,
+                "{hub_id}"
+            );
         }
     }
 
@@ -337,7 +363,7 @@ mod tests {
         let now = WallTime(1_000_000);
         let good = r#"{"oauthAccessToken":"t","expiresAtMillis":2800000,"hubId":7,"new":1}"#;
         let issued = exchanged(&answer(200, good), now).unwrap();
-        assert_eq!((issued.life.as_secs(), issued.hub_id), (1800, Some(7)));
+        assert_eq!((issued.life.as_secs(), issued.identity.hub_id), (1800, Some(7)));
         for (end, seconds) in [("null", 300), ("0", 300), ("1000500", 300), ("9e99", 300)] {
             let body = format!(r#"{{"oauthAccessToken":"t","expiresAtMillis":{end}}}"#);
             let issued = exchanged(&answer(200, &body), now).unwrap();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Endpoint;
 use super::{App, FORM, TokenError, answer, form};
-use crate::types::account::About;
+use crate::types::account::{About, Identity};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::TlsConfigs;
@@ -15,9 +15,8 @@ use crate::upstream::tls::TlsConfigs;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Introspected {
     pub active: bool,
-    pub hub_id: Option<u64>,
     pub hub_domain: Option<String>,
-    pub about: About,
+    pub identity: Identity,
 }
 
 /// Members may be missing, and others be there: servers differ.
@@ -105,13 +104,15 @@ fn introspected(body: &[u8]) -> Result<Introspected, TokenError> {
     });
     Ok(Introspected {
         active: members.active,
-        hub_id: answer::hub_id(&members.hub_id),
         hub_domain: members.hub_domain,
-        about: About {
-            user: members.user.or(members.username),
-            user_id: answer::hub_id(&members.user_id),
-            app_id: answer::hub_id(&members.app_id),
-            scopes,
+        identity: Identity {
+            hub_id: answer::number(&members.hub_id),
+            about: About {
+                user: members.user.or(members.username),
+                user_id: answer::number(&members.user_id),
+                app_id: answer::number(&members.app_id),
+                scopes,
+            },
         },
     })
 }
@@ -124,7 +125,7 @@ mod tests {
     fn what_servers_say_differently_means_the_same() {
         let full = br#"{"active":true,"token":"LEAK","hub_id":7,"hub_domain":"x.example","user":"ada@example.com",
             "user_id":"501","app_id":42,"scopes":["oauth","a b"],"expires_in":1800,"new":{}}"#;
-        let known = introspected(full).unwrap();
+        let known = introspected(full).unwrap().identity;
         assert_eq!(
             (known.hub_id, known.about.user_id, known.about.app_id),
             (Some(7), Some(501), Some(42))
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(known.about.scopes, ["oauth", "a b"]);
         assert!(!format!("{known:?}").contains("LEAK"));
         let standard = br#"{"active":true,"scope":"openid email","username":"ada","sub":"x"}"#;
-        let known = introspected(standard).unwrap();
+        let known = introspected(standard).unwrap().identity;
         assert_eq!(known.about.scopes, ["openid", "email"]);
         assert_eq!((known.hub_id, known.about.user.as_deref()), (None, Some("ada")));
         assert!(!introspected(br#"{"active":false}"#).unwrap().active);

@@ -17,8 +17,11 @@ use serde_json::json;
 use super::gate::client_key;
 use super::response::refusal::json_response;
 use crate::accounts::Account;
+use crate::credential::TokenStanding;
+use crate::credential::hot::Freshness;
+use crate::types::account::Identity;
 use crate::types::client_key::{ClientKey, ClientKeys};
-use crate::types::clock::WallTime;
+use crate::types::clock::{Moment, WallTime};
 use crate::types::path;
 use crate::types::refusal::Refusal;
 
@@ -104,19 +107,25 @@ pub fn token(shown: Option<&str>) -> Response<Bytes> {
     answer
 }
 
-/// What is known of the account behind a token; never the token.
-pub fn information(asked: Asked, account: &Account) -> Response<Bytes> {
-    let about = &account.about;
+/// What is known of the account behind a token; never the token. `now` is the moment.
+pub async fn information(asked: Asked, account: &Account, now: Moment) -> Response<Bytes> {
+    let credential = &account.credential;
+    let TokenStanding { freshness, generation, .. } = credential.standing(now);
+    if freshness == Freshness::Missing {
+        // Without one, nothing but what is stored can be told, and that is what is told then.
+        let _ = credential.newer_than(generation).await;
+    }
+    let Identity { hub_id, about } = account.identified().await;
     let body = match asked {
         Asked::PrivateApp => json!({
             "userId": about.user_id,
-            "hubId": account.hub_id,
+            "hubId": hub_id,
             "appId": about.app_id,
             "scopes": about.scopes,
         }),
         Asked::Token | Asked::AccessToken => json!({
             "token_type": "access",
-            "hub_id": account.hub_id,
+            "hub_id": hub_id,
             "user": about.user,
             "user_id": about.user_id,
             "app_id": about.app_id,

@@ -12,6 +12,7 @@ mod watched;
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -123,7 +124,7 @@ impl Connections {
             Ok(user) => {
                 let counted = (self.balance.count(), self.watch.count(user));
                 let places = self.watch.places(user, self.limits.max_connections);
-                match self.balance.total() <= places {
+                match self.balance.total() <= places || self.room.make() {
                     true => (None, counted),
                     // Who is turned away must not hold a place while being told so.
                     false => (Some(Refusal::Overloaded), (self.surplus.count(), None)),
@@ -139,12 +140,20 @@ impl Connections {
             return;
         }
         let place = refusal.is_none().then(|| Place::new(&self.room));
+        let given_away = place.clone();
         let entrance = Entrance { refusal: refusal.map(Rc::new), place, ..entrance.clone() };
         stream.send_without_delay();
         let connections = Rc::clone(self);
         let member = self.drain.join();
         tokio::task::spawn_local(async move {
-            connections.run(stream, entrance, member).await;
+            {
+                let mut running = pin!(connections.run(stream, entrance, member));
+                poll_fn(|cx| match &given_away {
+                    Some(place) if place.poll_given_away(cx).is_ready() => Poll::Ready(()),
+                    _ => running.as_mut().poll(cx),
+                })
+                .await;
+            }
             drop(counted);
         });
     }

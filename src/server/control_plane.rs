@@ -85,16 +85,18 @@ impl Drop for RuntimeFolder {
 }
 
 #[cfg(unix)]
-mod socket {
+pub mod socket {
     use std::convert::Infallible;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use axum::body::Body;
     use hyper::body::Incoming;
     use hyper::server::conn::http1;
     use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
+    use hyper_util::rt::{TokioIo, TokioTimer};
     use tokio::net::{UnixListener, UnixStream};
+    use tokio::sync::Semaphore;
     use tracing::{debug, warn};
 
     use crate::admin::api::Api;
@@ -102,12 +104,25 @@ mod socket {
     /// After an accept that failed for want of something, such as file descriptors.
     const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+    /// So many connections at a time; what comes beyond is closed at once.
+    const MOST_CONNECTIONS: usize = 64;
+    /// A head is waited for no longer, nor is the next request.
+    const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Bytes of a head.
+    const LARGEST_HEAD: usize = 64 * 1024;
+
     /// Answers at the control socket until it is dropped. Who can open the socket is this user, or root.
     pub async fn serve(listener: UnixListener, api: Api) {
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             match listener.accept().await {
                 Ok((stream, _)) if is_own(&stream) => {
-                    tokio::spawn(connection(stream, api.clone()));
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let api = api.clone();
+                    tokio::spawn(async move {
+                        connection(stream, api).await;
+                        drop(place);
+                    });
                 }
                 Ok(_) => warn!("refused another user at the control socket"),
                 Err(error) => {
@@ -118,8 +133,8 @@ mod socket {
         }
     }
 
-    /// The folder's mode keeps others out already.
-    fn is_own(stream: &UnixStream) -> bool {
+    /// Whether this user, or root, is at the other end. The folder's mode keeps others out already.
+    pub fn is_own(stream: &UnixStream) -> bool {
         let own = rustix::process::geteuid().as_raw();
         stream.peer_cred().is_ok_and(|peer| [0, own].contains(&peer.uid()))
     }
@@ -129,7 +144,12 @@ mod socket {
             let api = api.clone();
             async move { Ok::<_, Infallible>(api.answer(request.map(Body::new)).await) }
         });
-        let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(LARGEST_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
         if let Err(error) = served {
             debug!("a connection at the control socket ended: {error}");
         }

@@ -175,7 +175,7 @@ mod tests {
         let name: AccountName = name.parse().unwrap();
         let token = Secret::new("pat-na1-of-a-test".to_owned());
         let credential = match lacks {
-            None => Credential::fixed(name.clone(), &token),
+            None => Credential::fixed(name.clone(), &token, None),
             Some(why) => Credential::unavailable(name.clone(), why),
         };
         Arc::new(Account {

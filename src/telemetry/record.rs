@@ -34,6 +34,16 @@ fn overwrite(text: &mut String, new: &str, longest: usize) {
     text.push_str(&new[..new.floor_char_boundary(longest)]);
 }
 
+/// As much of a path as is kept. Cut between two segments: from a part of one it cannot be told whether it
+/// may be shown.
+fn beginning(path: &str) -> &str {
+    if path.len() <= LONGEST_PATH {
+        return path;
+    }
+    let kept = &path[..path.floor_char_boundary(LONGEST_PATH)];
+    kept.rfind('/').map_or("", |end| &kept[..end])
+}
+
 /// How a request came by its account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChosenBy {
@@ -161,7 +171,7 @@ impl Record {
             replay, answered, status, refusal, correlation_id, gzip, excerpt, bytes, ended, ending,
             logged,
         } = self;
-        overwrite(path, redact::without_account(head.uri.path()), LONGEST_PATH);
+        overwrite(path, beginning(redact::without_account(head.uri.path())), LONGEST_PATH);
         let named = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         overwrite(agent, named.unwrap_or_default(), LONGEST_AGENT);
         correlation_id.clear();

@@ -1,6 +1,7 @@
 //! What of a path may be written down.
 
 use crate::types::path;
+use crate::types::visible::visible;
 
 /// Stands for a segment that could be a credential.
 const REDACTED: &str = "{redacted}";
@@ -17,7 +18,7 @@ pub fn path(raw: &str) -> String {
         return format!("{prefix}/...");
     }
     let segments = path.split('/').map(|part| if looks_secret(part) { REDACTED } else { part });
-    segments.collect::<Vec<_>>().join("/")
+    visible(&segments.collect::<Vec<_>>().join("/")).into_owned()
 }
 
 /// A word that a client chose, unless it looks like a key or token.
@@ -64,6 +65,7 @@ mod tests {
             (&format!("/a/{token}"), "/a/{redacted}"),
             (&format!("/a/{}", &token[1..]), &format!("/a/{}", &token[1..])),
             ("/", "/"),
+            ("/a\u{9b}2J", "/a\\u009b2J"),
             ("//crm/v3//x", "/crm/v3//x"),
         ];
         for (given, expected) in cases {

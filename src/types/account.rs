@@ -17,7 +17,7 @@ pub struct AccountName(Box<str>);
 )]
 pub struct InvalidAccountName;
 
-/// What a login has found out of an account beside its Hub ID.
+/// What is known of an account beside its Hub ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Who consented, as HubSpot names them.
@@ -26,6 +26,30 @@ pub struct About {
     pub app_id: Option<u64>,
     /// What was granted.
     pub scopes: Vec<String>,
+}
+
+/// What HubSpot says of the token of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub hub_id: Option<u64>,
+    pub about: About,
+}
+
+impl Identity {
+    /// The same, with what `other` says where this says nothing.
+    pub fn or(self, other: &Self) -> Self {
+        let (about, others) = (self.about, &other.about);
+        let scopes = if about.scopes.is_empty() { others.scopes.clone() } else { about.scopes };
+        Self {
+            hub_id: self.hub_id.or(other.hub_id),
+            about: About {
+                user: about.user.or_else(|| others.user.clone()),
+                user_id: about.user_id.or(others.user_id),
+                app_id: about.app_id.or(others.app_id),
+                scopes,
+            },
+        }
+    }
 }
 
 impl AccountName {
@@ -63,7 +87,29 @@ impl fmt::Display for AccountName {
 
 #[cfg(test)]
 mod tests {
-    use super::AccountName;
+    use super::{About, AccountName, Identity};
+
+    #[test]
+    fn what_one_answer_does_not_say_another_may() {
+        let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let older = Identity {
+            hub_id: Some(1),
+            about: About {
+                user: Some("ada".to_owned()),
+                user_id: Some(2),
+                app_id: Some(3),
+                scopes: scopes(&["oauth"]),
+            },
+        };
+        assert_eq!(Identity::default().or(&older), older);
+        let newer = Identity {
+            hub_id: Some(9),
+            about: About { scopes: scopes(&["oauth", "tickets"]), ..About::default() },
+        };
+        let both = newer.or(&older);
+        assert_eq!((both.hub_id, both.about.app_id), (Some(9), Some(3)));
+        assert_eq!(both.about.scopes, ["oauth", "tickets"]);
+    }
 
     #[test]
     fn only_names_that_cannot_be_mistaken_are_accepted() {

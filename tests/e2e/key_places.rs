@@ -141,3 +141,26 @@ fn an_http_2_connection_without_a_request_is_waited_for_no_longer_than_a_head() 
     std::io::Read::read_to_end(&mut client.stream, &mut said).unwrap();
     assert!(!said.is_empty() && began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+#[test]
+fn connections_that_say_nothing_leave_places_to_a_key() {
+    let (home, upstream) = (Home::new(), Upstream::answering(OK));
+    let key = create(&home, &["--name", "ci"]);
+    // Its end is not what makes room.
+    let proxy = start(&home, &upstream).env("HUBSPOT_PROXY_SERVER__HEADER_TIMEOUT", "60s").start();
+    for said in ["", "G", "GET /a HTTP/1.1\r\nHost: {host}\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let silent: Vec<_> = (0..40)
+            .map(|_| {
+                let mut client = Client::connect(proxy.port);
+                // It may be closed by now.
+                let _ = client.try_send(said);
+                client
+            })
+            .collect();
+        until("the key finds a place", || one_more(&proxy, &key).is_some());
+        assert!(one_more(&proxy, &key).is_some(), "{said:?}");
+        drop(silent);
+        until("there is room again", || as_many_as_are_served(&proxy, &key).len() == 16);
+    }
+}

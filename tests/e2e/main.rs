@@ -16,10 +16,18 @@ mod waiting;
 
 mod accounts;
 mod attacks;
+#[cfg(unix)]
+mod control_socket;
 mod early_answers;
 mod exec;
 mod garbage;
 mod gate;
+#[cfg(unix)]
+mod hostile_files;
+mod hostile_http2;
+#[cfg(unix)]
+mod hostile_text;
+mod hostile_upstream;
 mod hosts;
 mod http2_clients;
 mod http2_messages;
@@ -55,6 +63,8 @@ mod sunset;
 mod terminal;
 mod tls_upstream;
 mod token_calls;
+#[cfg(unix)]
+mod token_information;
 mod tokens;
 mod unix_socket;
 mod upstream_faults;

@@ -15,7 +15,7 @@ use crate::oauth::{
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, NewAccount, StoredKind, StoredToken};
-use crate::types::account::{About, AccountName};
+use crate::types::account::{About, AccountName, Identity};
 use crate::types::clock::{Clock, SystemClock};
 use crate::types::secret::Secret;
 
@@ -193,7 +193,7 @@ impl Importing<'_> {
             StoredKind::AccessToken => {
                 let endpoint = TokenInfoEndpoint::new(api, tls, proxy);
                 match endpoint.look_up(secret).await {
-                    Ok(TokenInfo::Valid { hub_id, about }) => {
+                    Ok(TokenInfo::Valid(Identity { hub_id, about })) => {
                         let new = self.bare(kind, secret.duplicate());
                         Ok(Some(NewAccount { hub_id, about, ..new }))
                     }
@@ -212,7 +212,8 @@ impl Importing<'_> {
                     error => error.into(),
                 })?;
                 let new = self.bare(kind, secret.duplicate());
-                Ok(Some(NewAccount { hub_id: issued.hub_id, ..new }))
+                let Identity { hub_id, about } = issued.identity;
+                Ok(Some(NewAccount { hub_id, about, ..new }))
             }
             StoredKind::OAuth => self.refresh(secret).await.map(Some),
         }
@@ -227,18 +228,17 @@ impl Importing<'_> {
         let endpoint = TokenEndpoint::new(oauth.token_url.clone(), tls.clone(), proxy.clone());
         let issued = endpoint.refresh(client_id, client_secret, refresh_token).await?;
         let now = self.now.now();
-        let mut about = About::default();
-        let mut hub_id = issued.hub_id;
+        let mut identity = issued.identity;
         if app::check_origin(self.context, "oauth.introspect_url", &oauth.introspect_url).is_ok() {
             let endpoint = IntrospectionEndpoint::new(oauth.introspect_url.clone(), tls, proxy);
             // What it does not say is not known, and that is no reason to refuse the token.
             if let Ok(known) =
                 endpoint.introspect(App { client_id, client_secret }, &issued.access_token).await
             {
-                about = known.about;
-                hub_id = known.hub_id.or(hub_id);
+                identity = known.identity.or(&identity);
             }
         }
+        let Identity { hub_id, about } = identity;
         let token = StoredToken {
             token: issued.access_token,
             issued: now,

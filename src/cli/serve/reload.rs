@@ -12,7 +12,8 @@ use crate::accounts::open::Opener;
 use crate::accounts::reload::{reload, reload_around};
 use crate::config::watch::FileWatch;
 use crate::config::{
-    self, Environment, Flags, Folders, Loaded, ReloadState, SharedReloadState, Sources, Written,
+    self, Environment, Flags, Folders, InUse, Loaded, ReloadState, SharedReloadState, Sources,
+    Written,
 };
 use crate::server::service_manager::ServiceManager;
 use crate::types::clock::SharedClock;
@@ -25,6 +26,7 @@ pub struct Reloading {
     pub folders: Folders,
     /// The file in use, and no other is looked at.
     pub file: Option<PathBuf>,
+    pub in_use: Option<InUse>,
     pub written: Written,
     /// Whether a listener can be reached by other machines.
     pub exposed: bool,
@@ -94,8 +96,9 @@ impl Reloading {
         let Self { folders, env, flags, .. } = self;
         let config_flag = self.config_flag.as_deref();
         let sources = Sources { config_flag, flags: flags.clone(), env, folders };
-        let Loaded { config, written, .. } = config::load_again(&sources, self.file.as_deref())
-            .map_err(|error| error.to_string())?;
+        let Loaded { config, written, .. } =
+            config::load_again(&sources, self.file.as_deref().zip(self.in_use))
+                .map_err(|error| error.to_string())?;
         if self.exposed && !config.server.keys_required {
             return Err("a listener can be reached by other machines, and `server.client_keys` is no longer \"required\": restart the proxy to close it".to_owned());
         }

@@ -159,12 +159,15 @@ impl Refresher {
         let token = StoredToken {
             expires: issued.wall.after(life),
             issued: issued.wall,
-            hub_id: fetched.hub_id,
+            hub_id: fetched.identity.hub_id,
             token: fetched.token,
         };
         let refresh_token = fetched.refresh_token.unwrap_or(presented.refresh_token);
         // A token for another portal is not used, but the grant has moved on all the same.
         let portal = self.judge_portal(credential.account(), token.hub_id);
+        if portal.is_ok() {
+            credential.learn(fetched.identity);
+        }
         let published = Token::new(&token.token, issued, life, self.engine.ahead);
         match grant.commit(presented.version, &refresh_token, &token).await {
             Ok(_) => {

@@ -2,6 +2,7 @@
 
 use super::{Fetch, FetchError, Fetched, TokenSource, explain};
 use crate::oauth::{TokenError, TokenInfo, TokenInfoEndpoint};
+use crate::types::account::Identity;
 use crate::types::secret::Secret;
 
 const REFUSED: &str = "HubSpot does not know its token (rotated, revoked or deactivated); put a valid one where the setting token points and restart the proxy, or run `hubspot-proxy accounts import NAME`";
@@ -19,14 +20,14 @@ impl StaticTokenSource {
     }
 
     async fn look_up(&self) -> Result<Fetched, FetchError> {
-        let hub_id = match self.endpoint.look_up(&self.token).await {
-            Ok(TokenInfo::Valid { hub_id, .. }) => hub_id,
+        let identity = match self.endpoint.look_up(&self.token).await {
+            Ok(TokenInfo::Valid(identity)) => identity,
             Ok(TokenInfo::Refused) => return Err(FetchError::NeedsLogin(REFUSED)),
             // Not every kind of token is known here: then nothing speaks against it.
-            Err(TokenError::Rejected(_) | TokenError::Malformed(_)) => None,
+            Err(TokenError::Rejected(_) | TokenError::Malformed(_)) => Identity::default(),
             Err(error) => return Err(explain(error, REFUSED)),
         };
-        Ok(Fetched { token: self.token.duplicate(), life: None, refresh_token: None, hub_id })
+        Ok(Fetched { token: self.token.duplicate(), life: None, refresh_token: None, identity })
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::hot::{Freshness, HotToken};
 use super::super::source::{Fetch, FetchError, Fetched, TokenSource};
 use super::super::{Credential, Engine, Grant, Unavailable};
 use crate::store::GrantStore;
-use crate::types::account::AccountName;
+use crate::types::account::{AccountName, Identity};
 use crate::types::clock::{Clock, WallTime};
 use crate::types::secret::Secret;
 
@@ -142,7 +142,7 @@ impl Endpoint {
             token: Secret::new(format!("SECRET-access-{call}")),
             life: Some(life),
             refresh_token: grown.then(|| Secret::new(format!("SECRET-refresh-{call}"))),
-            hub_id,
+            identity: Identity { hub_id, ..Identity::default() },
         };
         match outcome {
             Outcome::Token(life) => Ok(fetched(life, None, true)),
@@ -231,7 +231,7 @@ impl Account {
             jitter: || 1.0,
         };
         let source = Box::new(Source(Arc::clone(endpoint)));
-        let credential = Credential::refreshing(AccountName::default_name(), source, engine);
+        let credential = Credential::refreshing(AccountName::default_name(), source, engine, None);
         Self {
             clock: Arc::clone(clock),
             endpoint: Arc::clone(endpoint),

@@ -171,6 +171,6 @@ async fn only_a_credential_that_can_be_refreshed_says_so() {
     let account = Account::of(&Endpoint::good());
     assert!(account.credential.can_refresh());
     let name = crate::types::account::AccountName::default_name();
-    assert!(!Credential::fixed(name.clone(), &secret("t")).can_refresh());
+    assert!(!Credential::fixed(name.clone(), &secret("t"), None).can_refresh());
     assert!(!Credential::none(name).can_refresh());
 }

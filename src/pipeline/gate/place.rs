@@ -1,20 +1,33 @@
 //! Whose place a client connection takes, once a request on it has shown a key, so that no client
 //! key, and nobody without one, can take the places of all the others.
 //!
+//! A connection on which no request has come is nobody's, and the first to go where a new one finds no
+//! place: so saying nothing takes no place away for good.
+//!
 //! A connection is counted for the key that its latest request showed. As long as that stays the same
 //! a request costs one comparison here; only a change looks at the counts, which other cores write.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::types::client_key::{ClientKey, ClientKeys, Holding};
 use crate::types::clock::WallTime;
+
+/// Who connects has so long to send a request before the place may be given to another.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How many connections there may be, and are, in the whole process.
 pub struct Room {
     most: usize,
     open: Box<dyn Fn() -> usize>,
+    /// Connections of this core without a request yet, the oldest first, and others that were so.
+    silent: RefCell<VecDeque<Weak<Place>>>,
 }
 
 /// The place of one connection, for as long as it lives.
@@ -22,6 +35,10 @@ pub struct Place {
     room: Rc<Room>,
     holder: RefCell<Holder>,
     forfeited: Cell<bool>,
+    opened: Instant,
+    given_away: Cell<bool>,
+    /// Of its connection, as long as no request has come.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// Whose a connection is.
@@ -36,15 +53,70 @@ enum Holder {
 impl Room {
     /// `open` counts the connections that have a place, out of `most`.
     pub fn new(most: usize, open: impl Fn() -> usize + 'static) -> Rc<Self> {
-        Rc::new(Self { most, open: Box::new(open) })
+        Rc::new(Self { most, open: Box::new(open), silent: RefCell::default() })
+    }
+
+    /// Takes the place of the connection that has been without a request for the longest time; false
+    /// where none has been for long.
+    pub fn make(&self) -> bool {
+        let mut silent = self.silent.borrow_mut();
+        loop {
+            let Some(oldest) = silent.front() else { return false };
+            match oldest.upgrade().filter(|place| place.is_silent()) {
+                None => drop(silent.pop_front()),
+                Some(place) if place.opened.elapsed() < GRACE => return false,
+                Some(place) => {
+                    silent.pop_front();
+                    place.given_away.set(true);
+                    place.waker.take().inspect(Waker::wake_by_ref);
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn watch(&self, place: &Rc<Place>) {
+        let mut silent = self.silent.borrow_mut();
+        // Not more than twice as many as there can be, of whom some have spoken since.
+        if silent.len() >= 2 * self.most {
+            silent.retain(|place| place.upgrade().is_some_and(|place| place.is_silent()));
+        }
+        silent.push_back(Rc::downgrade(place));
     }
 }
 
 impl Place {
     /// A connection that has just been accepted and is in the count already.
     pub fn new(room: &Rc<Room>) -> Rc<Self> {
-        let (holder, forfeited) = (RefCell::new(Holder::Undecided), Cell::new(false));
-        Rc::new(Self { room: Rc::clone(room), holder, forfeited })
+        let place = Rc::new(Self {
+            room: Rc::clone(room),
+            holder: RefCell::new(Holder::Undecided),
+            forfeited: Cell::new(false),
+            opened: Instant::now(),
+            given_away: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        room.watch(&place);
+        place
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(*self.holder.borrow(), Holder::Undecided) && !self.given_away.get()
+    }
+
+    /// Ready when the connection has to end without a word, since another got its place before a request
+    /// came.
+    pub fn poll_given_away(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.given_away.get() {
+            return Poll::Ready(());
+        }
+        if matches!(*self.holder.borrow(), Holder::Undecided) {
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        Poll::Pending
     }
 
     /// Counts the connection for `key`; false where it finds no place but such as are kept for other
@@ -65,7 +137,7 @@ impl Place {
             return !self.forfeited.get();
         }
         *holder = key.map_or(Holder::Nobody, |key| Holder::Key(key.hold()));
-        let Room { most, open } = &*self.room;
+        let Room { most, open, .. } = &*self.room;
         let places = keys.places(key.map(|key| &**key), *most, now);
         if open() > places {
             self.forfeited.set(true);

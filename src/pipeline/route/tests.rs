@@ -31,7 +31,7 @@ fn developer(name: &str) -> Arc<Account> {
 fn accounts(named: &[(&str, Option<u64>)], default: Option<&str>) -> Accounts {
     let account = |(name, hub_id): &(&str, Option<u64>)| {
         let name: AccountName = name.parse().unwrap();
-        let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()));
+        let credential = Credential::fixed(name.clone(), &Secret::new("t".to_owned()), None);
         let (hub_id, kind) = (*hub_id, Kind::Portal);
         let policy = Arc::default();
         Arc::new(Account {

@@ -40,9 +40,17 @@ prometheus: release
 slow: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/slow/run
 
-# CPU and throughput beside nginx doing the same job; needs nginx, wrk and openssl
-bench *ARGS: release
-    bench/nginx-compare --proxy {{ target }}/release/hubspot-proxy {{ ARGS }}
+# what the proxy costs, beside nginx and others doing the same job; needs nginx, wrk, h2load and openssl
+bench *ARGS:
+    bench/run {{ ARGS }}
+
+# fails when it costs more than 15 % more than recorded
+bench-check:
+    bench/check
+
+# instructions of a request, by crate and by function; needs valgrind
+profile *ARGS:
+    bench/profile/run {{ ARGS }}
 
 # everything, in the order of CI
 all: fmt-check lint deny test clients browser

@@ -10,6 +10,7 @@ pub mod reload;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxHashMap;
 
 use crate::config::Config;
 use crate::credential::Credential;
@@ -87,9 +88,22 @@ pub enum Kind {
 /// All accounts of the process, and the keys that clients may show.
 pub struct Accounts {
     accounts: Vec<Arc<Account>>,
+    /// Where each stands. Only what is configured or stored gets in, so that a hash which can be
+    /// foreseen does no harm.
+    by_name: FxHashMap<AccountName, usize>,
+    by_hub_id: FxHashMap<u64, Held>,
     default: Option<usize>,
     keys: ClientKeys,
+    /// The only account with a developer key, if there is just one.
+    only_developer: Option<usize>,
     config: Option<Arc<Config>>,
+}
+
+/// Who has a Hub ID.
+#[derive(Clone, Copy)]
+enum Held {
+    ByOne(usize),
+    ByMore,
 }
 
 /// Why a text names no account.
@@ -104,11 +118,23 @@ pub enum NotFound {
 impl Accounts {
     /// `default` names the account of a request that names none; without it, the only account is.
     pub fn new(accounts: Vec<Arc<Account>>, default: Option<&AccountName>) -> Self {
+        let (mut by_name, mut by_hub_id) = (FxHashMap::default(), FxHashMap::default());
+        for (index, account) in accounts.iter().enumerate() {
+            by_name.entry(account.name.clone()).or_insert(index);
+            if let Some(hub_id) = account.hub_id {
+                let held = by_hub_id.entry(hub_id);
+                held.and_modify(|held| *held = Held::ByMore).or_insert(Held::ByOne(index));
+            }
+        }
         let default = match default {
-            Some(name) => accounts.iter().position(|account| account.name == *name),
+            Some(name) => by_name.get(name).copied(),
             None => (accounts.len() == 1).then_some(0),
         };
-        Self { accounts, default, keys: ClientKeys::default(), config: None }
+        let is_developer = |i: &usize| matches!(accounts[*i].kind, Kind::Developer { .. });
+        let mut developers = (0..accounts.len()).filter(is_developer);
+        let only_developer = developers.next().filter(|_| developers.next().is_none());
+        let keys = ClientKeys::default();
+        Self { accounts, by_name, by_hub_id, default, keys, only_developer, config: None }
     }
 
     /// The same with these client keys.
@@ -155,7 +181,7 @@ impl Accounts {
 
     /// The index of the account called `name`.
     pub fn position(&self, name: &AccountName) -> Option<usize> {
-        self.accounts.iter().position(|account| account.name == *name)
+        self.by_name.get(name).copied()
     }
 
     /// The index of the default account.
@@ -165,9 +191,7 @@ impl Accounts {
 
     /// The index of the only account with a developer key, if there is just one.
     pub fn only_developer(&self) -> Option<usize> {
-        let is_developer = |i: &usize| matches!(self.accounts[*i].kind, Kind::Developer { .. });
-        let mut developers = (0..self.accounts.len()).filter(is_developer);
-        developers.next().filter(|_| developers.next().is_none())
+        self.only_developer
     }
 
     /// The index of the account that `text`, a name or a Hub ID, means.
@@ -180,9 +204,10 @@ impl Accounts {
     }
 
     fn find_hub_id(&self, hub_id: u64) -> Result<usize, NotFound> {
-        let mut matching =
-            (0..self.accounts.len()).filter(|i| self.accounts[*i].hub_id == Some(hub_id));
-        let first = matching.next().ok_or(NotFound::Unknown(None))?;
-        if matching.next().is_some() { Err(NotFound::Ambiguous) } else { Ok(first) }
+        match self.by_hub_id.get(&hub_id) {
+            Some(Held::ByOne(index)) => Ok(*index),
+            Some(Held::ByMore) => Err(NotFound::Ambiguous),
+            None => Err(NotFound::Unknown(None)),
+        }
     }
 }

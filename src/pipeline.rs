@@ -12,7 +12,7 @@ pub mod gate;
 mod oauth_shim;
 pub mod policy;
 pub mod response;
-mod route;
+pub mod route;
 mod serving;
 
 use std::convert::Infallible;

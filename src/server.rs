@@ -12,6 +12,8 @@ mod drain;
 mod file_limit;
 pub mod listener;
 pub mod service_manager;
+#[cfg(target_os = "linux")]
+mod start_code;
 mod stream;
 mod users;
 
@@ -138,6 +140,8 @@ impl Server {
         if let Some(Remote { api, runtime, .. }) = self.admin() {
             runtime.spawn(sunset::remind(api.clone()));
         }
+        #[cfg(target_os = "linux")]
+        start_code::release();
         let (stop, stopped) = watch::channel(false);
         let (sender, mut ended) = mpsc::unbounded_channel();
         for (balance, questions) in self.cores {

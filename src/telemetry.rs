@@ -18,7 +18,10 @@ pub mod upstream_answer;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 /// What a record says of a request that was answered by a second attempt.
 pub const REPLAYED: &str = "; replayed";
@@ -43,16 +46,32 @@ pub fn level_of_process() -> Option<String> {
 /// It holds for the proxy's own lines. The libraries below would log what they see on the wire at
 /// their finer levels, so theirs stays at `warn`, whatever is asked for.
 pub fn install(format: LogFormat, level: Option<&str>) {
-    let known = ["off", "error", "warn", "info", "debug", "trace"];
-    let level = level.filter(|level| known.contains(level)).unwrap_or("info");
-    let filter = EnvFilter::new(format!("warn,hubspot_proxy={level}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let level = known_level(level).unwrap_or(LevelFilter::INFO);
+    let filter =
+        Targets::new().with_default(LevelFilter::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     // A second installation, as in tests, leaves the first in place.
     let _ = match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            registry().with(lines).with(filter).try_init()
+        }
         LogFormat::Text => {
             let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_target(false).with_ansi(colour).try_init()
+            registry().with(lines.with_ansi(colour)).with(filter).try_init()
         }
     };
+}
+
+/// Of the names, in lower case, and of no numbers.
+fn known_level(name: Option<&str>) -> Option<LevelFilter> {
+    Some(match name? {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => return None,
+    })
 }

@@ -9,7 +9,7 @@
 pub mod again;
 pub mod answer;
 pub mod connect;
-mod h1;
+pub mod h1;
 mod h2;
 pub mod hop_headers;
 mod load;

@@ -3,7 +3,7 @@
 use super::error::{ConfigError, Place, looks_like_credential};
 use super::layers::Layer;
 use crate::types::account::AccountName;
-use crate::types::policy::{Mode, Part, Policy, Rule};
+use crate::types::policy::{Mode, Part, Policy, Rule, Rules};
 
 /// What a file is called where the policy speaks of it.
 const FILE: &str = "proxy.toml";
@@ -44,9 +44,9 @@ fn mode(layer: &mut Layer, key: String) -> Result<Part<Mode>, ConfigError> {
     }
 }
 
-fn rules(layer: &mut Layer, key: String) -> Result<Part<Box<[Rule]>>, ConfigError> {
+fn rules(layer: &mut Layer, key: String) -> Result<Part<Rules>, ConfigError> {
     let Some((texts, place)) = layer.take_list(&key) else {
-        return Ok(part(Box::default(), key, None));
+        return Ok(part(Rules::default(), key, None));
     };
     let mut rules = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
@@ -60,7 +60,7 @@ fn rules(layer: &mut Layer, key: String) -> Result<Part<Box<[Rule]>>, ConfigErro
         })?;
         rules.push(rule);
     }
-    Ok(part(rules.into(), key, Some(&place)))
+    Ok(part(rules.into_iter().collect(), key, Some(&place)))
 }
 
 /// A rule by its number, and in its words where they are methods and paths: what else was pasted

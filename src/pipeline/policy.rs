@@ -13,7 +13,7 @@ use crate::accounts::Account;
 use crate::telemetry::redact;
 use crate::types::client_key::ClientKey;
 use crate::types::path;
-use crate::types::policy::{Asked, Mode, Part, Policy, Rule};
+use crate::types::policy::{Asked, Mode, Part, Policy, Rule, Rules};
 use crate::types::refusal::Refusal;
 use crate::types::target::Target;
 
@@ -51,12 +51,12 @@ pub fn check(
 /// Which part of a policy denies a request.
 #[derive(Debug)]
 enum Denial<'a> {
-    Rule(&'a Rule, &'a Part<Box<[Rule]>>),
+    Rule(&'a Rule, &'a Part<Rules>),
     Mode(Access, &'a Part<Mode>),
     /// No rule allows it; `spelling` where one would, were the path spelled as the rule is.
     NotAllowed {
         spelling: bool,
-        allow: &'a Part<Box<[Rule]>>,
+        allow: &'a Part<Rules>,
     },
 }
 
@@ -66,7 +66,7 @@ fn judge<'a>(policy: &'a Policy, method: &Method, target: &Target) -> Result<(),
         return Ok(());
     }
     let asked = Asked::about(method, target);
-    if let Some(rule) = deny.value.iter().find(|rule| rule.matches_either(asked)) {
+    if let Some(rule) = deny.value.first_to_match_either(asked) {
         return Err(Denial::Rule(rule, deny));
     }
     let limit = match mode.value {
@@ -80,8 +80,8 @@ fn judge<'a>(policy: &'a Policy, method: &Method, target: &Target) -> Result<(),
             return Err(Denial::Mode(access, mode));
         }
     }
-    if !allow.value.is_empty() && !allow.value.iter().any(|rule| rule.matches_both(asked)) {
-        let spelling = allow.value.iter().any(|rule| rule.matches_either(asked));
+    if !allow.value.is_empty() && !allow.value.any_matches_both(asked) {
+        let spelling = allow.value.first_to_match_either(asked).is_some();
         return Err(Denial::NotAllowed { spelling, allow });
     }
     Ok(())

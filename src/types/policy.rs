@@ -5,10 +5,12 @@
 
 mod pattern;
 mod rule;
+mod rules;
 
 use std::fmt;
 
 pub use rule::{Asked, Rule, RuleError};
+pub use rules::Rules;
 
 /// What may be done where no rule says more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +56,9 @@ pub struct Part<T> {
 pub struct Policy {
     pub mode: Part<Mode>,
     /// One of these has to match, unless there are none.
-    pub allow: Part<Box<[Rule]>>,
+    pub allow: Part<Rules>,
     /// None of these may match.
-    pub deny: Part<Box<[Rule]>>,
+    pub deny: Part<Rules>,
 }
 
 impl Policy {

@@ -39,7 +39,7 @@ struct Idle {
 
 /// One open connection. Dropped, it is closed at once: hyper by itself would go on with a request
 /// whose answer nobody waits for, and wait for a body that does not come.
-pub(super) struct H1Connection {
+pub struct H1Connection {
     sender: SendRequest<RequestBody>,
     traffic: Rc<Traffic>,
     task: JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Drop for OpenCount {
 
 /// This core's HTTP/1.1 connections. The newest idle one is used first, so that the others can
 /// grow old and go.
-pub(super) struct H1Pool {
+pub struct H1Pool {
     connector: Connector,
     clock: SharedClock,
     idle: RefCell<Vec<Idle>>,
@@ -91,7 +91,7 @@ impl Drop for H1Lease {
 }
 
 impl H1Pool {
-    pub(super) fn new(connector: Connector, clock: SharedClock) -> Rc<Self> {
+    pub fn new(connector: Connector, clock: SharedClock) -> Rc<Self> {
         Rc::new(Self {
             connector,
             clock,
@@ -107,7 +107,7 @@ impl H1Pool {
     }
 
     /// The newest idle connection that is still usable.
-    pub(super) fn take_idle(&self) -> Option<H1Connection> {
+    pub fn take_idle(&self) -> Option<H1Connection> {
         let now = self.clock.now();
         let mut idle = self.idle.borrow_mut();
         while let Some(candidate) = idle.pop() {
@@ -120,7 +120,7 @@ impl H1Pool {
     }
 
     /// A new connection.
-    pub(super) async fn open(self: &Rc<Self>) -> Result<H1Connection, SendFailure> {
+    pub async fn open(self: &Rc<Self>) -> Result<H1Connection, SendFailure> {
         if self.open.get() >= MAX_OPEN {
             return Err(SendFailure::Overloaded);
         }
@@ -163,7 +163,8 @@ impl H1Pool {
         Ok(H1Connection { sender, traffic, task, _open: count })
     }
 
-    fn put_back(self: &Rc<Self>, connection: H1Connection) {
+    /// Keeps it for the next request, unless it is closed already.
+    pub fn put_back(self: &Rc<Self>, connection: H1Connection) {
         if connection.sender.is_closed() {
             return;
         }

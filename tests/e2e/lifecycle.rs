@@ -37,6 +37,17 @@ fn a_download_finishes_after_sigterm_while_new_connections_are_refused() {
     assert_eq!(proxy.exit_status().code(), Some(0));
 }
 
+/// The kernel counts code that has run as the process's memory, the start's too.
+#[cfg(target_os = "linux")]
+#[test]
+fn code_of_the_start_does_not_stay_in_memory() {
+    let upstream = Upstream::answering(OK);
+    let proxy = Setup::in_front_of(&upstream.url()).start();
+    let given_back = || proxy.peak_memory() - proxy.memory();
+    until("1 MiB is given back", || given_back() > 1024);
+    assert_eq!(get(proxy.port, "/a").status(), 200);
+}
+
 #[test]
 fn what_does_not_end_in_time_is_cut_after_the_grace() {
     let upstream = Upstream::start(|peer| {

@@ -2,14 +2,14 @@
 
 use super::{ACCOUNT, Start};
 use crate::types::account::AccountName;
-use crate::types::policy::{Mode, Part, Policy, Rule};
+use crate::types::policy::{Mode, Part, Policy, Rule, Rules};
 
 fn own(start: &Start) -> Option<std::sync::Arc<Policy>> {
     let acme: AccountName = "acme".parse().unwrap();
     start.config().accounts.remove(&acme).unwrap().policy
 }
 
-fn texts(part: &Part<Box<[Rule]>>) -> Vec<String> {
+fn texts(part: &Part<Rules>) -> Vec<String> {
     part.value.iter().map(Rule::to_string).collect()
 }
 

@@ -47,31 +47,33 @@ const DEVELOPER_WHOLE: [&[Part]; 2] = [
 ];
 const WEBHOOK_ORIGINS: &[Part] =
     &[Is("meta"), Is("network-origins"), Is("ip-ranges"), Is("webhook-subscriptions"), Id];
-const JOURNAL: &str = "webhooks-journal";
+const JOURNAL: &[u8] = b"webhooks-journal";
+
+/// One more than the longest rule has.
+const MOST: usize = 6;
 
 /// What the operation at `path`, given in its decoded form, takes.
 pub fn takes(path: &[u8]) -> Takes {
-    let Ok(path) = std::str::from_utf8(path) else { return Takes::Portal };
-    let parts = path.split('/').filter(|part| !part.is_empty() && !is_version(part.as_bytes()));
-    if parts.clone().next() == Some(JOURNAL) {
+    // Cut once, for every request is held against every rule.
+    let mut found = [&b""[..]; MOST];
+    let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && !is_version(part));
+    let count = parts.zip(&mut found).map(|(part, place)| *place = part).count();
+    let parts = &found[..count];
+    if parts.first() == Some(&JOURNAL) {
         return Takes::App;
     }
-    let begins = |rule: &&[Part]| begins_with(&mut parts.clone(), rule);
-    let is_whole = |rule: &&[Part]| {
-        let mut parts = parts.clone();
-        begins_with(&mut parts, rule) && parts.next().is_none()
-    };
-    let developer = DEVELOPER.iter().chain([&WEBHOOK_ORIGINS]).any(begins)
+    let is_whole = |rule: &&[Part]| parts.len() == rule.len() && begins_with(parts, rule);
+    let developer = DEVELOPER.iter().chain([&WEBHOOK_ORIGINS]).any(|rule| begins_with(parts, rule))
         || DEVELOPER_WHOLE.iter().any(is_whole);
     if developer { Takes::DeveloperKey } else { Takes::Portal }
 }
 
-fn begins_with<'a>(parts: &mut impl Iterator<Item = &'a str>, rule: &[Part]) -> bool {
-    rule.iter().all(|expected| match (parts.next(), expected) {
-        (Some(part), Is(word)) => part == *word,
-        (Some(part), Id) => part.bytes().all(|b| b.is_ascii_digit()),
-        (None, _) => false,
-    })
+fn begins_with(parts: &[&[u8]], rule: &[Part]) -> bool {
+    let fits = |(part, expected): (&&[u8], &Part)| match expected {
+        Is(word) => *part == word.as_bytes(),
+        Id => part.iter().all(u8::is_ascii_digit),
+    };
+    rule.len() <= parts.len() && parts.iter().zip(rule).all(fits)
 }
 
 #[cfg(test)]
@@ -94,6 +96,7 @@ mod tests {
             "/conversations/custom-channels/2026-03",
             "/conversations/v3/custom-channels/9",
             "/meta/network-origins/2026-03/ip-ranges/webhook-subscriptions/77/1/test",
+            "/v3/webhooks//77/a/b/c/d/e/f/g",
         ];
         for path in developer {
             assert_eq!(takes(path.as_bytes()), Takes::DeveloperKey, "{path}");

@@ -94,6 +94,11 @@ impl Rule {
         Ok(Self { text, methods: mask, path: path.into(), folded, literal })
     }
 
+    /// What stands before the first `*`: whole segments, in small letters.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.folded.as_bytes()[..self.literal]
+    }
+
     /// Whether it matches in one of the two forms of the path. A rule that denies hits in any
     /// spelling, also of the method.
     pub fn matches_either(&self, asked: Asked<'_>) -> bool {
@@ -133,6 +138,11 @@ impl<'a> Asked<'a> {
             decoded: without_bare_slash(target.decoded()),
             twice_decoded: target.twice_decoded().map(without_bare_slash),
         }
+    }
+
+    /// The path, where it is sent as it is decoded and there is no other form of it.
+    pub(super) fn only_form(&self) -> Option<&'a [u8]> {
+        (self.sent == self.decoded && self.twice_decoded.is_none()).then_some(self.decoded)
     }
 }
 

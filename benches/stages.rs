@@ -49,7 +49,7 @@ fn head(target: &str) -> Parts {
 fn account(name: &str, policy: Policy) -> Arc<Account> {
     let name: AccountName = name.parse().unwrap();
     Arc::new(Account {
-        credential: Credential::fixed(name.clone(), &Secret::new("x".repeat(64))),
+        credential: Credential::fixed(name.clone(), &Secret::new("x".repeat(64)), None),
         name,
         hub_id: None,
         kind: Kind::Portal,
@@ -124,7 +124,7 @@ fn answer_headers(bencher: Bencher) {
 /// Whether the token is the newest, and the header value.
 #[divan::bench]
 fn token(bencher: Bencher) {
-    let credential = Credential::fixed("a".parse().unwrap(), &Secret::new("x".repeat(64)));
+    let credential = Credential::fixed("a".parse().unwrap(), &Secret::new("x".repeat(64)), None);
     let (mut token, clock) = (HotToken::new(credential), SystemClock::new());
     bencher.bench_local(|| (token.freshness(|| clock.moment()), token.authorization()));
 }

@@ -113,7 +113,7 @@ fn start_proxy(upstream: &Upstream) -> SocketAddr {
     let config = configuration(upstream);
     let name: AccountName = "default".parse().unwrap();
     let account = Account {
-        credential: Credential::fixed(name.clone(), &Secret::new(upstream::TOKEN.to_owned())),
+        credential: Credential::fixed(name.clone(), &Secret::new(upstream::TOKEN.to_owned()), None),
         name,
         hub_id: None,
         kind: Kind::Portal,

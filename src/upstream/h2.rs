@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::connect::{Connector, Wanted};
 use super::h1::H1Pool;
 use super::replay::{BodyProgress, RequestBody};
+use super::stream::in_turns::InTurns;
 use super::{SendFailure, Unsent};
 use crate::types::clock::{SharedClock, WallTime};
 
@@ -176,7 +177,7 @@ impl H2Pool {
             .max_header_list_size(MAX_HEADER_LIST)
             .initial_max_send_streams(STREAMS_AT_FIRST)
             .enable_push(false)
-            .handshake(stream)
+            .handshake(InTurns::new(stream))
             .await;
         let (sender, connection) = handshake.map_err(|_| SendFailure::Closed { sent: false })?;
         let alive = Rc::new(Cell::new(true));

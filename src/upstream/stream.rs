@@ -1,5 +1,6 @@
 //! The byte stream to the upstream, plain or TLS, and what a request's sender must know of it.
 
+pub mod in_turns;
 pub mod read_ahead;
 
 use std::cell::Cell;

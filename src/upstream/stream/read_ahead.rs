@@ -13,9 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 const SIZE: usize = 64 * 1024;
-/// After so many reads the task gives others a turn: what an HTTP/2 connection reads in one turn piles up,
-/// as far as no window bounds it, until the tasks of its streams have theirs.
-const READS_IN_A_ROW: u8 = 4;
 /// Spare buffers that a thread keeps.
 const MAX_SPARE: usize = 4;
 
@@ -29,13 +26,12 @@ pub struct ReadAhead {
     buffer: Option<Box<[u8]>>,
     start: usize,
     end: usize,
-    in_a_row: u8,
 }
 
 impl ReadAhead {
     /// Nothing has been read from `stream`.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: None, start: 0, end: 0, in_a_row: 0 }
+        Self { stream, buffer: None, start: 0, end: 0 }
     }
 
     /// Gives what is there to the reader, and the buffer back once it is empty.
@@ -79,23 +75,16 @@ impl AsyncRead for ReadAhead {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.buffer.is_none() {
-            if this.in_a_row == READS_IN_A_ROW {
-                this.in_a_row = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             let mut buffer = spare();
             let mut part = ReadBuf::new(&mut buffer);
             let outcome = Pin::new(&mut this.stream).poll_read(cx, &mut part);
             let length = part.filled().len();
             if length == 0 {
-                this.in_a_row = 0;
                 put_back(buffer);
                 return outcome;
             }
             ready!(outcome)?;
             (this.start, this.end, this.buffer) = (0, length, Some(buffer));
-            this.in_a_row += 1;
         }
         this.take_from_buffer(buf);
         Poll::Ready(Ok(()))

@@ -18,6 +18,7 @@ struct Terminal {
     child: std::process::Child,
     keyboard: File,
     screen: Arc<Mutex<String>>,
+    reader: thread::JoinHandle<()>,
 }
 
 impl Terminal {
@@ -48,13 +49,13 @@ impl Terminal {
         let mut output = File::from(master.try_clone().unwrap());
         let screen = Arc::new(Mutex::new(String::new()));
         let seen = Arc::clone(&screen);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut part = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut part) {
                 seen.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..count]));
             }
         });
-        Self { child, keyboard: File::from(master), screen }
+        Self { child, keyboard: File::from(master), screen, reader }
     }
 
     fn shows(&self, text: &str) {
@@ -76,6 +77,8 @@ impl Terminal {
 
     fn end(mut self) -> (bool, String) {
         let ok = self.child.wait().unwrap().success();
+        // With the last who has the terminal open, reading ends.
+        self.reader.join().unwrap();
         let screen = self.screen.lock().unwrap().clone();
         (ok, screen)
     }

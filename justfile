@@ -24,7 +24,7 @@ test:
 release:
     cargo build --locked --release
 
-# real HubSpot clients through the release binary: all, or some of node, python, curl and mcp
+# real HubSpot clients through the release binary: all, or some of node, python, curl, postman and mcp
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
 

@@ -23,7 +23,6 @@ const transport = new StdioClientTransport({
     HOME,
     HUBSPOT_ACCESS_TOKEN: TOKEN,
     HUBSPOT_PROXY_UPSTREAM__URL: SANDBOX_URL,
-    HUBSPOT_PROXY_ACCOUNTS__DEFAULT__HUB_ID: String(HUB_ID),
   },
 });
 const client = new Client({ name: 'suite', version: '1' });
@@ -65,9 +64,11 @@ await step('the server starts, and offers its tools', async () => {
   assert.ok(tools.length >= 15, `${tools.length} tools`);
 });
 
-await step('who am I: the Hub ID, and no token', async () => {
+await step('who am I: what HubSpot knows of the token, and not the token', async () => {
   const [token, , account] = await call('hubspot-get-user-details');
-  assert.equal(json(token).hubId, HUB_ID);
+  const { hubId, userId, scopes } = json(token);
+  assert.equal(hubId, HUB_ID);
+  assert.ok(userId && scopes.includes('crm.objects.contacts.read'), token);
   assert.equal(json(account).portalId, HUB_ID);
 });
 

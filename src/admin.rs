@@ -14,6 +14,7 @@ pub mod status;
 pub mod sunset;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -32,6 +33,8 @@ use api::Api;
 const METRICS: &str = "/_proxy/metrics";
 /// A request body of the admin API is no larger, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
+/// And is sent within this time.
+const LONGEST_BODY: Duration = Duration::from_secs(5);
 
 /// The admin API as a core hands requests to it.
 #[derive(Clone)]
@@ -84,7 +87,10 @@ impl Admin {
             headers.clone_from(&head.headers);
         }
         Ok(LocalAnswer::Elsewhere(Box::pin(async move {
-            let body = Limited::new(body, LARGEST_BODY).collect().await;
+            let collecting = Limited::new(body, LARGEST_BODY).collect();
+            let Ok(body) = tokio::time::timeout(LONGEST_BODY, collecting).await else {
+                return Err(Refusal::BadRequest("its body did not arrive in time"));
+            };
             let body = body.map_err(|_| Refusal::PayloadTooLarge(LARGEST_BODY as u64))?;
             let request = request.body(axum::body::Body::from(body.to_bytes()));
             let request = request.map_err(|_| Refusal::Internal)?;

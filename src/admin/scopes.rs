@@ -13,6 +13,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::api::Knowledge;
+use super::status;
 use crate::accounts::Account;
 use crate::telemetry::traffic::AccountSummary;
 use smallest::Groups;
@@ -42,6 +43,7 @@ struct Need {
 
 /// For each account what was granted and what was needed.
 pub async fn of(knowledge: &Knowledge) -> Value {
+    status::identify(&knowledge.accounts.load_full()).await;
     let traffic = knowledge.traffic().await;
     let accounts = knowledge.accounts.load();
     let shown = accounts.all().iter().map(|account| {
@@ -55,7 +57,8 @@ pub async fn of(knowledge: &Knowledge) -> Value {
 }
 
 fn of_account(account: &Account, used: &AccountSummary) -> Value {
-    let granted: BTreeSet<&str> = account.about.scopes.iter().map(String::as_str).collect();
+    let known = account.identity().about;
+    let granted: BTreeSet<&str> = known.scopes.iter().map(String::as_str).collect();
     let can_log_in = account.credential.can_refresh();
     let needs = needs(used, &granted);
     let base: &[&str] = if can_log_in { &[OAUTH] } else { &[] };

@@ -62,7 +62,7 @@ pub async fn of(knowledge: &Knowledge) -> Value {
 }
 
 /// Asks HubSpot about each account's token, where that was not done yet.
-async fn identify(accounts: &Accounts) {
+pub(super) async fn identify(accounts: &Accounts) {
     let asking = accounts.all().iter().map(|account| {
         let account = Arc::clone(account);
         tokio::spawn(async move { account.identified().await })

@@ -14,6 +14,8 @@ use crate::types::secret::Secret;
 
 /// Life of a token whose answer does not say it: short, so that a wrong guess costs little.
 const UNSTATED_LIFE: Duration = Duration::from_secs(300);
+/// The name of a scope is no longer, in bytes.
+const LONGEST_SCOPE: usize = 128;
 /// A longer life than this is not believed.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -125,12 +127,12 @@ fn exchanged_token(body: &[u8], now: WallTime) -> Result<IssuedToken, TokenError
 
 /// What an answer says of a token, as far as it can be read.
 pub(super) fn identity(hub: &Value, user: &Value, app: &Value, scopes: &Value) -> Identity {
-    let scopes = scopes.as_array().into_iter().flatten();
+    let scopes = scopes.as_array().into_iter().flatten().filter_map(Value::as_str);
     let about = About {
         user: None,
         user_id: number(user),
         app_id: number(app),
-        scopes: scopes.filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
+        scopes: names_of_scopes(scopes),
     };
     Identity { hub_id: number(hub), about }
 }
@@ -139,6 +141,16 @@ pub(super) fn identity(hub: &Value, user: &Value, app: &Value, scopes: &Value) -
 /// data centres (477), limits and failures.
 pub(super) fn passes_by_itself(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 423 | 425 | 429 | 477) || status.is_server_error()
+}
+
+/// What can be the name of a scope, as HubSpot has them. They stand in commands that a person is told to
+/// run, so nothing in them may mean anything to a shell (RFC 6749, section 3.3 would allow it).
+pub(super) fn names_of_scopes<'a>(said: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/-".contains(&b);
+    let is_name = |scope: &&str| {
+        !scope.is_empty() && scope.len() <= LONGEST_SCOPE && scope.bytes().all(legal)
+    };
+    said.filter(is_name).filter(|scope| !scope.starts_with('-')).map(str::to_owned).collect()
 }
 
 /// A Hub ID or the like, as a number or as its text.

@@ -99,9 +99,12 @@ fn about_token(app: App<'_>, token: &Secret, hint: &str) -> zeroize::Zeroizing<S
 fn introspected(body: &[u8]) -> Result<Introspected, TokenError> {
     let members: Members = serde_json::from_slice(body)
         .map_err(|_| TokenError::Malformed("it is not what is known of a token"))?;
-    let scopes = members.scopes.unwrap_or_else(|| {
-        members.scope.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-    });
+    let scopes = match &members.scopes {
+        Some(scopes) => answer::names_of_scopes(scopes.iter().map(String::as_str)),
+        None => {
+            answer::names_of_scopes(members.scope.as_deref().unwrap_or_default().split_whitespace())
+        }
+    };
     Ok(Introspected {
         active: members.active,
         hub_domain: members.hub_domain,
@@ -124,13 +127,13 @@ mod tests {
     #[test]
     fn what_servers_say_differently_means_the_same() {
         let full = br#"{"active":true,"token":"LEAK","hub_id":7,"hub_domain":"x.example","user":"ada@example.com",
-            "user_id":"501","app_id":42,"scopes":["oauth","a b"],"expires_in":1800,"new":{}}"#;
+            "user_id":"501","app_id":42,"scopes":["oauth","a b","$(x)","-x","crm.objects.contacts.read"],"expires_in":1800,"new":{}}"#;
         let known = introspected(full).unwrap().identity;
         assert_eq!(
             (known.hub_id, known.about.user_id, known.about.app_id),
             (Some(7), Some(501), Some(42))
         );
-        assert_eq!(known.about.scopes, ["oauth", "a b"]);
+        assert_eq!(known.about.scopes, ["oauth", "crm.objects.contacts.read"]);
         assert!(!format!("{known:?}").contains("LEAK"));
         let standard = br#"{"active":true,"scope":"openid email","username":"ada","sub":"x"}"#;
         let known = introspected(standard).unwrap().identity;

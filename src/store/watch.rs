@@ -6,10 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// Changes that come this close together are told once.
 const BURST: Duration = Duration::from_millis(50);
+/// What has been told is looked at again after these times. SQLite writes a change into its log, waits for
+/// the disk, and only then lets readers see it, by a file in shared memory of whose changes nobody is told.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// How often files are looked at where the system does not tell of changes.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -17,8 +21,16 @@ const POLL: Duration = Duration::from_secs(1);
 pub struct Watch(Means);
 
 enum Means {
-    Told { receiver: mpsc::Receiver<()>, _watcher: RecommendedWatcher },
-    Looking { files: [PathBuf; 2], seen: [Option<SystemTime>; 2] },
+    Told {
+        receiver: mpsc::Receiver<()>,
+        _watcher: RecommendedWatcher,
+        /// Of the last change that was told, and how often it has been looked at again.
+        told: Option<(Instant, usize)>,
+    },
+    Looking {
+        files: [PathBuf; 2],
+        seen: [Option<SystemTime>; 2],
+    },
 }
 
 impl Watch {
@@ -37,12 +49,25 @@ impl Watch {
     /// Waits for the next change; false when there is nobody left to tell of one.
     pub async fn changed(&mut self) -> bool {
         match &mut self.0 {
-            Means::Told { receiver, .. } => {
-                if receiver.recv().await.is_none() {
-                    return false;
+            Means::Told { receiver, told, .. } => {
+                let next = told.and_then(|(at, looks)| Some(at + *LOOK_AGAIN.get(looks)?));
+                let later = async {
+                    match next {
+                        Some(next) => tokio::time::sleep_until(next).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    more = receiver.recv() => {
+                        if more.is_none() {
+                            return false;
+                        }
+                        tokio::time::sleep(BURST).await;
+                        while receiver.try_recv().is_ok() {}
+                        *told = Some((Instant::now(), 0));
+                    }
+                    () = later => *told = told.map(|(at, looks)| (at, looks + 1)),
                 }
-                tokio::time::sleep(BURST).await;
-                while receiver.try_recv().is_ok() {}
             }
             Means::Looking { files, seen } => loop {
                 tokio::time::sleep(POLL).await;
@@ -69,7 +94,7 @@ fn told(path: &Path) -> notify::Result<Means> {
         }
     })?;
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    Ok(Means::Told { receiver, _watcher: watcher })
+    Ok(Means::Told { receiver, _watcher: watcher, told: None })
 }
 
 /// Whether it tells of a change of the store called `name`, or of changes that got lost.
@@ -91,7 +116,26 @@ fn modified(file: &Path) -> Option<SystemTime> {
 mod tests {
     use notify::event::{AccessKind, CreateKind, EventKind, Flag, ModifyKind};
 
-    use super::is_change;
+    use super::{LOOK_AGAIN, Watch, is_change};
+
+    #[tokio::test]
+    async fn a_change_is_looked_at_again_since_readers_may_see_it_later_than_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let mut watch = Watch::new(&path);
+        std::fs::write(folder.path().join("store.sqlite-wal"), "begun").unwrap();
+        let began = tokio::time::Instant::now();
+        assert!(watch.changed().await);
+        assert!(began.elapsed() < LOOK_AGAIN[0]);
+        // Nothing is told of what follows.
+        tokio::time::pause();
+        for look in LOOK_AGAIN {
+            assert!(watch.changed().await);
+            assert!(began.elapsed() >= look, "{look:?}");
+        }
+        let none = tokio::time::timeout(100 * LOOK_AGAIN[1], watch.changed()).await;
+        assert!(none.is_err(), "and then it is quiet");
+    }
 
     #[test]
     fn writes_of_the_file_and_its_log_count_and_so_does_what_got_lost() {

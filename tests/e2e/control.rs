@@ -266,3 +266,18 @@ fn where_keys_are_required_metrics_are_for_who_has_one() {
         assert_eq!(exchange(proxy.port, request).status(), status);
     }
 }
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let (home, upstream) = (Home::new(), Upstream::answering(OK));
+    let proxy = Setup::in_front_of(&upstream.url()).in_home(&home).start();
+    let key = fs::read_to_string(folder(&home, &proxy).join("admin.key")).unwrap();
+    let answer = exchange(
+        proxy.port,
+        format!(
+            "POST /_proxy/api/status HTTP/1.1\r\nHost: {{host}}\r\nAuthorization: Bearer {}\r\nContent-Length: 9\r\n\r\nhalf",
+            key.trim()
+        ),
+    );
+    assert_eq!((answer.status(), answer.refusal()), (400, Some("bad-request")));
+}

@@ -106,7 +106,7 @@ fn scope_mend(told: &Told, account: Option<&Account>, scope: Option<&String>) ->
             "Add {scope} to the private app or service key in HubSpot; its token gets the scope without a change here."
         );
     }
-    let granted = account.map(|account| account.about.scopes.as_slice()).unwrap_or_default();
+    let granted = account.map(|account| account.identity().about.scopes).unwrap_or_default();
     if granted.is_empty() || granted.len() > MOST_SCOPES {
         return format!(
             "Add {scope} to the app in HubSpot and to accounts.{name}.scopes, then run `hubspot-proxy login {name}`."

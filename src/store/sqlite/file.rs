@@ -32,7 +32,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(), StoreError> {
     refuse_exposed(path)
 }
 
-fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
     match private::objection(path) {
         Ok(None) => Ok(()),
         Ok(Some(objection)) => {

@@ -18,6 +18,7 @@ mod accounts;
 mod attacks;
 #[cfg(unix)]
 mod control_socket;
+mod doctor;
 mod early_answers;
 mod exec;
 mod garbage;

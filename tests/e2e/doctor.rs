@@ -1,5 +1,7 @@
 //! `doctor` on set-ups that work, that hang and that are mended.
 
+mod running;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -257,4 +259,95 @@ fn a_configuration_that_the_running_proxy_refused_shows_in_status_and_doctor() {
     proxy.hang_up();
     until("the good file is taken", || refused().is_none());
     assert_eq!(Report::of(&home, &[], &SECRET).outcome("reload"), "ok");
+}
+
+#[test]
+fn what_works_today_and_may_not_tomorrow_is_a_warning() {
+    let vault =
+        "[store]\nurl = \"sqlite:vault/store.sqlite\"\nkey = { file = \"vault/store.key\" }\n";
+    let any = "[server]\nallowed_users = [\"any\"]\n";
+    let app = "[accounts.acme]\ntype = \"oauth\"\nclient_id = \"x\"\nclient_secret = { env = \"ACME_SECRET\" }\n";
+    let scoped = app.to_owned() + "scopes = [\"crm.objects.contacts.read\"]\n";
+    let twice = app.to_owned() + "scopes = [\"oauth\", \"a\"]\noptional_scopes = [\"a\"]\n";
+    /// A check, what the file says, variables, words of what was seen, and of the mend.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
+        ("key-apart", vault, &[], "are both in the folder", "keyring"),
+        ("exposure", any, &[], "any user of this machine", "server.allowed_users"),
+        ("login-scopes", &scoped, &[], "lacks `oauth`", "add \"oauth\""),
+        ("login-scopes", &twice, &[], "among the scopes and the optional ones", "remove it"),
+        (
+            "environment",
+            "[log]\nrequests = true\n",
+            &[("HUBSPOT_PROXY_LOG__REQUESTS", "false")],
+            "HUBSPOT_PROXY_LOG__REQUESTS (over log.requests)",
+            "unset HUBSPOT_PROXY_LOG__REQUESTS",
+        ),
+        (
+            "client-environment",
+            "",
+            &[("http_proxy", "http://proxy.example:3128")],
+            "http_proxy is set",
+            "export NO_PROXY=localhost,127.0.0.1",
+        ),
+        (
+            "redirect-uri",
+            "",
+            &[("HUBSPOT_PROXY_OAUTH__REDIRECT_URI", "http://localhost:3000/")],
+            "has no path",
+            "exactly what the app has registered",
+        ),
+        (
+            "upstream",
+            "",
+            &[("HUBSPOT_PROXY_UPSTREAM__URL", "https://app.hubspot.com")],
+            "HubSpot's web pages",
+            "https://api.hubapi.com",
+        ),
+        (
+            "login-endpoints",
+            "",
+            &[("HUBSPOT_PROXY_UPSTREAM__URL", "http://localhost:1")],
+            "a code of one is nothing to the other",
+            "set oauth.authorize_url",
+        ),
+        (
+            "credential-form",
+            "",
+            &[("HUBSPOT_ACCESS_TOKEN", "CiRuYTE")],
+            "is a personal access key",
+            "HUBSPOT_PERSONAL_ACCESS_KEY",
+        ),
+    ];
+    for (check, file, environment, seen, mend) in rows {
+        let home = Home::new();
+        fs::write(home.path().join("proxy.toml"), file).unwrap();
+        fs::set_permissions(home.path().join("proxy.toml"), fs::Permissions::from_mode(0o600))
+            .unwrap();
+        // Nothing here is to reach out.
+        let environment =
+            [&[("HTTPS_PROXY", "http://127.0.0.1:1")], *environment, &SECRET].concat();
+        let report = Report::of(&home, &[], &environment);
+        let findings = report.findings(check);
+        let has = |finding: &&&Value, key: &str, words: &str| {
+            finding[key].as_str().is_some_and(|text| text.contains(words))
+        };
+        let found = findings.iter().find(|f| has(f, "seen", seen) && has(f, "mend", mend));
+        let found = found.unwrap_or_else(|| panic!("{check}: {findings:#?}"));
+        assert!(["warning", "failed"].contains(&found["outcome"].as_str().unwrap()), "{found:#}");
+    }
+}
+
+#[test]
+fn another_file_that_is_passed_over_is_named() {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("config/hubspot-proxy")).unwrap();
+    for file in ["proxy.toml", "config/hubspot-proxy/proxy.toml"] {
+        fs::write(home.path().join(file), "").unwrap();
+    }
+    let environment = [("HUBSPOT_PROXY_UPSTREAM__URL", "http://localhost:1")];
+    let report = Report::of(&home, &[], &environment);
+    let found = report.findings("other-file")[0];
+    assert_eq!(found["outcome"], "warning", "{found:#}");
+    assert!(found["mend"].as_str().unwrap().contains("--config"), "{found:#}");
 }

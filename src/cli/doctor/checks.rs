@@ -94,11 +94,7 @@ pub static SECTIONS: [Section; 7] = [
     Section {
         title: "Way to HubSpot",
         checks: &[
-            once(
-                "upstream",
-                "`upstream.url` is an API, and not the proxy itself",
-                network::upstream,
-            ),
+            once("upstream", "`upstream.url` is no web page of HubSpot's", network::upstream),
             once("dns", "its name resolves", network::dns),
             once(
                 "outbound-proxy",

@@ -76,9 +76,10 @@ impl Finding {
         let message = message.to_string();
         let cuts = message.match_indices(": ").chain(message.match_indices("; "));
         let first = cuts.map(|(at, _)| at).filter(|at| is_advice(&message[at + 2..])).min();
-        match first {
-            Some(at) => Self::failed(&message[..at], &message[at + 2..]),
-            None => Self::failed(message, otherwise),
+        match (first, message.split_once(" must be ")) {
+            (Some(at), _) => Self::failed(&message[..at], &message[at + 2..]),
+            (None, Some((_, rule))) => Self::failed(&message, format!("write {rule}")),
+            (None, None) => Self::failed(message, otherwise),
         }
     }
 
@@ -97,9 +98,10 @@ impl Finding {
 
 /// Whether a sentence tells what to do, and not why something failed: it begins with a verb of ours.
 fn is_advice(text: &str) -> bool {
-    const VERBS: [&str; 21] = [
+    const VERBS: [&str; 24] = [
         "run", "set", "put", "choose", "install", "unlock", "write", "check", "correct", "stop",
         "name", "move", "remove", "save", "add", "use", "start", "give", "take", "log", "say",
+        "did", "unset", "mend",
     ];
     let first = text.split([' ', ',']).next().unwrap_or_default();
     VERBS.contains(&first)
@@ -127,6 +129,11 @@ mod tests {
                 "cannot read /a: No such file or directory",
                 "cannot read /a: No such file or directory",
                 "look at the log",
+            ),
+            (
+                "line 2: `threads` must be a number from 1 to 1024, such as `threads = 4`",
+                "line 2: `threads` must be a number from 1 to 1024, such as `threads = 4`",
+                "write a number from 1 to 1024, such as `threads = 4`",
             ),
         ] {
             let finding = told(message);

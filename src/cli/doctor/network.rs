@@ -8,7 +8,6 @@ use super::finding::Finding;
 use super::subject::Subject;
 use super::way::Way;
 use crate::config::Config;
-use crate::types::origin::Origin;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::tls::certificates_in;
 
@@ -29,17 +28,8 @@ fn on_the_way(subject: &Subject, finding: impl Fn(&Way, &Config) -> Finding) -> 
 pub fn upstream(subject: &Subject) -> Finding {
     on_the_way(subject, |_, config| {
         let url = &config.upstream.url;
-        let own = config.server.listen.iter().any(|entry| is_own(url, entry));
         let set = subject.given.place("upstream.url");
         let at = set.map(|place| format!(" ({place})")).unwrap_or_default();
-        if own {
-            return Finding::failed(
-                format!(
-                    "upstream.url is {url}, the proxy's own address: each request would go round{at}"
-                ),
-                "remove upstream.url, or set it to https://api.hubapi.com",
-            );
-        }
         let host = url.host();
         if host == "hubspot.com" || host.starts_with("app") && host.ends_with(".hubspot.com") {
             return Finding::failed(
@@ -49,14 +39,6 @@ pub fn upstream(subject: &Subject) -> Finding {
         }
         Finding::ok(format!("{url}{at}"))
     })
-}
-
-fn is_own(url: &Origin, entry: &crate::config::Listen) -> bool {
-    let host = match url.host() {
-        "::1" => "[::1]",
-        host => host,
-    };
-    crate::cli::control::is_at(&format!("http://{host}:{}", url.port()), entry)
 }
 
 /// `outbound-proxy`
@@ -180,33 +162,13 @@ pub fn tls(subject: &Subject) -> Finding {
                 way.origin.host(),
                 took.as_millis()
             )),
-            Some(Err(ConnectError::Tls { host, source })) => {
-                let why = source.to_string();
-                Finding::failed(
-                    format!("no TLS connection to {host}: {why}"),
-                    certificate_mend(&why),
-                )
+            Some(Err(error @ ConnectError::Tls { host, source })) => {
+                let why = source;
+                Finding::failed(format!("no TLS connection to {host}: {why}"), error.mend())
             }
             _ => Finding::skipped("there is no connection to try it on"),
         }
     })
-}
-
-fn certificate_mend(why: &str) -> &'static str {
-    if why.contains("Expired")
-        || why.contains("expired")
-        || why.contains("NotValidYet")
-        || why.contains("not valid yet")
-    {
-        return "check this machine's clock (`date -u`); where it is right, the server's certificate has to be renewed";
-    }
-    if why.contains("NotValidForName") || why.contains("not valid for name") {
-        return "correct the host in upstream.url: the certificate there is another host's";
-    }
-    if why.contains("UnknownIssuer") {
-        return "set upstream.ca_file (or SSL_CERT_FILE) to the PEM file of the root that signs it, such as that of a company's proxy that looks into TLS";
-    }
-    "check that upstream.url names a TLS server, and what stands between"
 }
 
 /// `roots`

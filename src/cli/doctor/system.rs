@@ -17,11 +17,15 @@ pub fn descriptors(subject: &Subject) -> Finding {
     use rustix::process::{Resource, getrlimit};
 
     let Some(config) = subject.config() else { return subject.unloaded() };
-    let connections = config.server.max_connections as u64;
+    // The proxy raises its own as far as this.
+    of_limit(getrlimit(Resource::Nofile).maximum, config.server.max_connections as u64)
+}
+
+#[cfg(unix)]
+fn of_limit(limit: Option<u64>, connections: u64) -> Finding {
     // One for the client, one for HubSpot.
     let needed = connections.saturating_mul(2).saturating_add(BESIDES);
-    // The proxy raises its own as far as this.
-    match getrlimit(Resource::Nofile).maximum {
+    match limit {
         Some(limit) if limit < needed => Finding::warning(
             format!(
                 "{limit} files can be open, and {connections} connections (server.max_connections) may need {needed}"
@@ -77,4 +81,23 @@ pub fn client_environment(_: &Subject) -> Finding {
         ),
         "run `export NO_PROXY=localhost,127.0.0.1 no_proxy=localhost,127.0.0.1` where clients run",
     )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::finding::Outcome;
+    use super::of_limit;
+
+    #[test]
+    fn a_limit_that_is_too_low_is_told_with_what_would_fit() {
+        let finding = of_limit(Some(1024), 4096);
+        assert_eq!(finding.outcome, Outcome::Warning);
+        assert!(finding.seen.contains("1024 files") && finding.seen.contains("8256"));
+        let mend = finding.mend.unwrap();
+        assert!(mend.contains("LimitNOFILE=8256"), "{mend}");
+        assert!(mend.contains("max_connections = 480"), "{mend}");
+        for limit in [Some(8256), None] {
+            assert_eq!(of_limit(limit, 4096).outcome, Outcome::Ok, "{limit:?}");
+        }
+    }
 }

@@ -19,11 +19,11 @@ use crate::upstream::outbound_proxy::OutboundProxy;
 use crate::upstream::tls::{TlsConfigs, TlsSetupError};
 
 /// A name is looked up no longer.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(4);
+const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
 /// A connection, TLS included, takes no longer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(4);
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// An answer takes no longer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// What was met on the way.
 pub struct Way {

@@ -5,6 +5,7 @@ mod addresses;
 mod app;
 mod completions;
 mod control;
+mod doctor;
 mod exec;
 mod exit;
 mod explain;
@@ -104,6 +105,9 @@ enum Command {
     /// The proxy as a service of this user: install, uninstall, status
     #[command(subcommand, after_help = service::HELP)]
     Service(service::ServiceCommand),
+    /// Check the whole set-up, and say how to mend what is wrong
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -163,6 +167,7 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
         Command::Service(command) => service::run(config, &command),
+        Command::Doctor(args) => doctor::run(config, &args),
         Command::Sandbox(_) | Command::Completions(_) | Command::Man(_) if config.is_some() => {
             Err(Failure::usage(format!("`{name}` reads no configuration file: leave out --config")))
         }

@@ -295,7 +295,7 @@ fn build(
     }
     let store =
         StoreConfig { path: layer.take_path("store.url"), key: layer.take_secret("store.key") };
-    let (upstream, oauth) = upstream::build(&mut layer)?;
+    let (upstream, oauth) = upstream::build(&mut layer, &server.listen)?;
     let policy = Arc::new(policy::global(&mut layer)?);
     let legacy_oauth_shim = layer.take_switch("legacy_oauth_shim").unwrap_or(false);
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };

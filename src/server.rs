@@ -15,7 +15,7 @@ pub mod service_manager;
 #[cfg(target_os = "linux")]
 mod start_code;
 mod stream;
-mod users;
+pub mod users;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::Knowledge;
 use crate::accounts::{Account, Accounts, Kind};
+use crate::config::SharedReloadState;
 use crate::credential::hot::Freshness;
 use crate::pipeline::authorize;
 use crate::telemetry::rate_limits::RateLimits;
@@ -29,6 +30,8 @@ pub struct About {
     pub upstream: String,
     pub sandbox: bool,
     pub threads: usize,
+    /// How the last reload went.
+    pub reload: SharedReloadState,
 }
 
 /// The whole status.
@@ -43,13 +46,20 @@ pub async fn of(knowledge: &Knowledge) -> Value {
         let used = traffic.accounts.get(&account.name).cloned().unwrap_or_default();
         account_status(knowledge, account, default, &used)
     });
-    let About { started, config_file, listen, upstream, sandbox, threads } = &knowledge.about;
+    let About { started, config_file, listen, upstream, sandbox, threads, reload } =
+        &knowledge.about;
+    let reload = reload.load();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "started_at": started.to_string(),
         "uptime_seconds": started.until(now).as_secs(),
         "config_file": config_file,
+        "configuration": {
+            "loaded_at": reload.loaded_at.to_string(),
+            "generation": reload.generation,
+            "refused": reload.last_error,
+        },
         "listen": listen,
         "upstream": upstream,
         "sandbox": sandbox,

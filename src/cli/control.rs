@@ -45,15 +45,31 @@ enum Unanswered {
     Failed(String),
 }
 
+/// What a folder in the runtime folder stands for.
+#[derive(Debug)]
+pub enum Standing {
+    /// A proxy runs; its status.
+    Answers(Value),
+    /// Nobody answers there any more.
+    Gone,
+    /// Somebody is there who does not answer as a proxy; why.
+    Silent(String),
+}
+
 /// The proxies that run as this user, in the order of their ports.
 pub fn running(folders: &Folders) -> Vec<Running> {
+    let proxies = found(folders).into_iter();
+    proxies.filter(|proxy| proxy.get("status").is_ok()).collect()
+}
+
+/// The folders of proxies that run or have run, in the order of their ports.
+pub fn found(folders: &Folders) -> Vec<Running> {
     let entries = folders.runtime_candidates().into_iter().filter_map(|folder| {
         Some(fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path()))
     });
     let mut found: Vec<PathBuf> = entries.flatten().filter(|path| path.is_dir()).collect();
     found.sort_by_key(|path| (port_of(path), path.clone()));
-    let proxies = found.into_iter().map(|folder| Running { folder });
-    proxies.filter(|proxy| proxy.get("status").is_ok()).collect()
+    found.into_iter().map(|folder| Running { folder }).collect()
 }
 
 /// The proxy that `--listen` names, else the only one.
@@ -91,7 +107,7 @@ fn port_of(folder: &Path) -> u32 {
 }
 
 /// Whether `shown`, an address as the proxy prints it, is the one that is wanted.
-fn is_at(shown: &str, wanted: &Listen) -> bool {
+pub fn is_at(shown: &str, wanted: &Listen) -> bool {
     let at = |host: &str, port: u16| shown == format!("http://{host}:{port}");
     match wanted {
         Listen::Localhost(port) => {
@@ -106,6 +122,21 @@ fn is_at(shown: &str, wanted: &Listen) -> bool {
 }
 
 impl Running {
+    /// Its folder in the runtime folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it runs, and how it stands.
+    pub fn standing(&self) -> Standing {
+        match self.ask("status") {
+            Ok((StatusCode::OK, status)) => Standing::Answers(status),
+            Ok((status, _)) => Standing::Silent(format!("it answered {status}")),
+            Err(Unanswered::NotRunning) => Standing::Gone,
+            Err(Unanswered::Failed(why)) => Standing::Silent(why),
+        }
+    }
+
     /// What messages call it.
     pub fn shown(&self) -> String {
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy();

@@ -6,7 +6,7 @@
 //! for a result that is written to be kept.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use super::Failure;
@@ -16,6 +16,28 @@ use crate::types::visible::visible;
 pub fn line(text: impl fmt::Display) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{}", visible(&text.to_string()));
+    let _ = out.flush();
+}
+
+/// A colour of the eight that every terminal with colours has (ECMA-48, SGR).
+#[derive(Clone, Copy, Debug)]
+pub enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Grey = 90,
+}
+
+/// A line of a result whose first word is in a colour, where standard output is a terminal and `NO_COLOR`
+/// is not set.
+pub fn marked(colour: Colour, word: &str, rest: impl fmt::Display) {
+    let mut out = io::stdout().lock();
+    let shown = rest.to_string();
+    let (word, rest) = (visible(word), visible(&shown));
+    let _ = match out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        true => writeln!(out, "\x1b[{}m{word}\x1b[0m{rest}", colour as u8),
+        false => writeln!(out, "{word}{rest}"),
+    };
     let _ = out.flush();
 }
 

@@ -24,13 +24,12 @@ use crate::admin::access::AdminKey;
 use crate::admin::status::About;
 use crate::config::{
     self, Config, CredentialConfig, Environment, Flags, Folders, InUse, Listen, Loaded,
-    ReloadState, Roster, Sources,
+    ReloadState, Roster, SharedReloadState, Sources,
 };
 use crate::server::listener::Inherited;
 use crate::server::service_manager::ServiceManager;
 use crate::server::{AdminParts, Server, control_plane};
 use crate::telemetry::{self, LogFormat};
-use crate::types::clock::WallTime;
 use crate::upstream::tls::install_crypto_provider;
 use flags::ServeArgs;
 use listeners::{Shown, open_listeners, warn_of_exposure};
@@ -68,7 +67,9 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let port = listeners.iter().find_map(|(listener, _)| Some(listener.address()?.port()));
     let folder = runtime_folder::open(&folders, port, &key);
     let now = clock.now();
-    let about = about(&opener.config, file.as_deref(), &shown, args.sandbox, now);
+    let state = ReloadState { loaded_at: now, file: file.clone(), last_error: None, generation: 1 };
+    let state = Arc::new(ArcSwap::from_pointee(state));
+    let about = about(&opener.config, &shown, args.sandbox, &state);
     let admin = Some(AdminParts { about, key, runtime: runtime.handle().clone() });
     let server = Server::new(
         &opener.config,
@@ -96,7 +97,6 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let exposed = exposed
         .into_iter()
         .any(|listen| matches!(listen, Listen::Address(address) if !address.ip().is_loopback()));
-    let state = ReloadState { loaded_at: now, file: file.clone(), last_error: None, generation: 1 };
     let manager = ServiceManager::of_process();
     let reloading = Reloading {
         config_flag: config_flag.map(Path::to_owned),
@@ -109,7 +109,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         exposed,
         clock,
         manager: manager.clone(),
-        state: Arc::new(ArcSwap::from_pointee(state)),
+        state,
     };
     let triggers = {
         let _entered = runtime.enter();
@@ -134,20 +134,16 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     outcome.map_err(Failure::failed)
 }
 
-fn about(
-    config: &Config,
-    file: Option<&Path>,
-    shown: &[Shown],
-    sandbox: bool,
-    started: WallTime,
-) -> About {
+fn about(config: &Config, shown: &[Shown], sandbox: bool, state: &SharedReloadState) -> About {
+    let at_start = state.load();
     About {
-        started,
-        config_file: file.map(|file| file.display().to_string()),
+        started: at_start.loaded_at,
+        config_file: at_start.file.as_ref().map(|file| file.display().to_string()),
         listen: shown.iter().map(|shown| shown.address.clone()).collect(),
         upstream: config.upstream.url.to_string(),
         sandbox,
         threads: config.server.threads,
+        reload: Arc::clone(state),
     }
 }
 

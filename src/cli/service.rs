@@ -205,6 +205,40 @@ fn uninstall(manager: &Manager, force: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How an installed service stands, for who looks without a change.
+pub(super) struct Standing {
+    pub path: std::path::PathBuf,
+    pub running: bool,
+    /// What the service, or the manager, says of its state.
+    pub says: String,
+    /// Why the manager cannot be asked.
+    pub reachable: Result<(), String>,
+    /// In what the installed files differ from what would be installed now.
+    pub outdated: Option<String>,
+}
+
+/// Where the service's files are, if there are any.
+pub(super) fn installed() -> Option<std::path::PathBuf> {
+    let manager = Manager::of_platform().ok()?;
+    manager.paths().into_iter().find(|path| path.exists())
+}
+
+/// Asks the manager, which may take its time; `None` where the service is not installed.
+pub(super) fn standing() -> Option<Standing> {
+    let manager = Manager::of_platform().ok()?;
+    let state = manager.state();
+    let path = installed()?;
+    let outdated = outdated(&manager, &state, None);
+    let says = state.says.unwrap_or_default();
+    Some(Standing {
+        path,
+        running: state.running.is_some(),
+        says,
+        reachable: state.reachable,
+        outdated,
+    })
+}
+
 fn status(manager: &Manager, config_flag: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     let state = manager.state();
     let outdated = outdated(manager, &state, config_flag);

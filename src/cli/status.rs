@@ -65,6 +65,12 @@ fn head(status: &Value) -> String {
     });
     let sandbox = if status["sandbox"] == true { " (the sandbox)" } else { "" };
     lines.push(format!("Upstream: {}{sandbox}", text("upstream")));
+    if let Some(why) = status["configuration"]["refused"].as_str() {
+        let since = status["configuration"]["loaded_at"].as_str().unwrap_or_default();
+        lines.push(format!(
+            "Its changed configuration was refused, and the one of {since} stays in force: {why}"
+        ));
+    }
     let traffic = &status["traffic"];
     let count = |key: &str| traffic[key].as_u64().unwrap_or(0);
     lines.push(format!(

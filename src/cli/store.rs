@@ -56,6 +56,7 @@ impl Context {
         open_existing(&self.config, &self.env, &self.folders).await
     }
 }
+
 /// Opens the store of the configuration, and makes it where there is none.
 pub async fn open(
     config: &Config,
@@ -84,7 +85,7 @@ pub async fn open_existing(
     }
 }
 
-/// Where the store of the configuration is.
+/// Where the store of the configuration is, or would be.
 pub fn path(config: &Config, folders: &Folders) -> Result<PathBuf, Failure> {
     let default = || folders.state.as_ref().map(|folder| folder.join(FILE_NAME));
     config.store.path.clone().or_else(default).ok_or_else(|| {
@@ -94,7 +95,8 @@ pub fn path(config: &Config, folders: &Folders) -> Result<PathBuf, Failure> {
     })
 }
 
-fn origins(config: &Config) -> Result<Origins, Failure> {
+/// What grants are for, as configured.
+pub fn origins(config: &Config) -> Result<Origins, Failure> {
     let token = Origin::of_url(&config.oauth.token_url).map_err(Failure::usage)?;
     Ok(Origins { api: config.upstream.url.clone(), token })
 }

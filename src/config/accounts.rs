@@ -41,7 +41,7 @@ impl Config {
     /// The environment variables that secrets are read from, as far as they are configured.
     pub fn secret_variables(&self) -> BTreeSet<&str> {
         let accounts = self.accounts.values().flat_map(|account| account.credential.secrets());
-        let all = accounts.chain(&self.store.key);
+        let all = accounts.map(|(_, place)| place).chain(&self.store.key);
         all.filter_map(|secret| match secret {
             SecretRef::Env(name) => Some(name.as_str()),
             _ => None,
@@ -51,14 +51,16 @@ impl Config {
 }
 
 impl CredentialConfig {
-    fn secrets(&self) -> Vec<&SecretRef> {
+    /// The configured secrets: the key of each, and where it is.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         match self {
-            Self::AccessToken { token } => vec![token],
+            Self::AccessToken { token } => vec![("token", token)],
+            Self::PersonalAccessKey { key } | Self::DeveloperApiKey { key } => vec![("key", key)],
+            Self::ClientCredentials { client_secret, .. } => vec![("client_secret", client_secret)],
             Self::OAuth { client_secret, refresh_token, .. } => {
-                client_secret.iter().chain(refresh_token).collect()
+                let secret = client_secret.iter().map(|secret| ("client_secret", secret));
+                secret.chain(refresh_token.iter().map(|seed| ("refresh_token", seed))).collect()
             }
-            Self::PersonalAccessKey { key } | Self::DeveloperApiKey { key } => vec![key],
-            Self::ClientCredentials { client_secret, .. } => vec![client_secret],
             Self::Stored => Vec::new(),
         }
     }

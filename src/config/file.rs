@@ -36,7 +36,8 @@ pub(super) fn read(file: &Candidate, base: Base<'_>) -> Result<Option<Layer>, Co
     // The error's own display quotes the line, which may hold a secret; its message does not.
     let document = DeTable::parse(text).map_err(|error| {
         let place = line_at(error.span().map_or(0, |span| span.start));
-        let problem = format!("this is not TOML: {}", error.message().replace('\n', ", "));
+        let problem =
+            format!("this is not TOML: {}; correct that line", error.message().replace('\n', ", "));
         ConfigError::at(&place, problem)
     })?;
     let mut walk = Walk { base, layer: Layer::default(), mistakes: Vec::new(), line_at: &line_at };

@@ -83,6 +83,14 @@ impl Folders {
         self.runtime.iter().cloned().chain(in_state).collect()
     }
 
+    /// The configuration file that is read, whether or not it can be: the named one, else the first that
+    /// is there.
+    pub fn config_file(&self, config_flag: Option<&Path>) -> Option<PathBuf> {
+        let mut all = self.candidates(config_flag).into_iter();
+        let found = all.find(|candidate| candidate.named || candidate.path.exists());
+        found.map(|candidate| candidate.path)
+    }
+
     /// The files to try, the first that exists being the one.
     pub(super) fn candidates(&self, config_flag: Option<&Path>) -> Vec<Candidate> {
         if let Some(path) = config_flag {

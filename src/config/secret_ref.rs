@@ -58,25 +58,33 @@ pub enum SecretError {
     NotSet(SecretRef),
     #[error("{0} is empty: put the secret there")]
     Empty(SecretRef),
-    #[error("{0} holds more than {limit} KiB, which is no secret", limit = MAX_SECRET / 1024)]
+    #[error(
+        "{0} holds more than {limit} KiB, which is no secret: put the secret alone there",
+        limit = MAX_SECRET / 1024
+    )]
     TooLarge(SecretRef),
     #[error(
         "{0} holds characters that cannot be in a header: a secret has no spaces, control characters or letters beyond ASCII"
     )]
     IllegalCharacters(SecretRef),
-    #[error("cannot read {place}: {source}")]
+    #[error("cannot read {place}: {source}; put the secret there, for you alone to read")]
     Unreadable { place: SecretRef, source: io::Error },
     #[error("others can read {path}: run `chmod 600 {path}`", path = .0.display())]
     Exposed(PathBuf),
-    #[error("cannot run `{program}`: {source}")]
+    #[error("cannot run `{program}`: {source}; install it, or write another place of the secret")]
     NotRun { program: String, source: io::Error },
-    #[error("`{program}` failed ({status}), so the secret that it should print is missing")]
+    #[error(
+        "`{program}` failed ({status}), so the secret that it should print is missing: run it by itself to see why"
+    )]
     Failed { program: String, status: std::process::ExitStatus },
     #[error("the keyring has no entry {0} of the service hubspot-proxy: put the secret there")]
     NoEntry(String),
     #[error("{0}")]
     Keyring(String),
-    #[error("`{program}` did not end within {} s", limit.as_secs_f32())]
+    #[error(
+        "`{program}` did not end within {} s: run it by itself, and unlock what it waits for",
+        limit.as_secs_f32()
+    )]
     TimedOut { program: String, limit: Duration },
 }
 
@@ -84,13 +92,18 @@ impl SecretRef {
     /// Reads the secret. It may wait for a file or, up to 30 s, for a program: not for a thread
     /// that serves requests.
     pub fn read(&self, env: &Environment) -> Result<Secret, SecretError> {
+        self.read_within(env, COMMAND_LIMIT)
+    }
+
+    /// The same, with another limit for a program.
+    pub fn read_within(&self, env: &Environment, limit: Duration) -> Result<Secret, SecretError> {
         let bytes = match self {
             Self::Env(name) => {
                 let value = env.get(name).ok_or_else(|| SecretError::NotSet(self.clone()))?;
                 Zeroizing::new(value.into_encoded_bytes())
             }
             Self::File(path) => self.read_file(path)?,
-            Self::Command(words) => command::output(words, COMMAND_LIMIT)?,
+            Self::Command(words) => command::output(words, limit)?,
             Self::Keyring(name) => keyring::read(name).map_err(|error| match error {
                 KeyringError::NoEntry => SecretError::NoEntry(name.clone()),
                 KeyringError::Unusable(why) => SecretError::Keyring(why),

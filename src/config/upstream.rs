@@ -7,7 +7,7 @@ use http::Uri;
 
 use super::error::ConfigError;
 use super::layers::Layer;
-use super::{OAuthConfig, UpstreamConfig};
+use super::{Listen, OAuthConfig, UpstreamConfig};
 use crate::types::origin::{InvalidOrigin, Origin};
 
 /// Under the upstream's origin, unless they are set.
@@ -21,9 +21,13 @@ const REDIRECT_URI: &str = "http://localhost:3000/oauth-callback";
 const PLAINTEXT: &str = "plain http to another machine, where credentials can be read on the way: write https, or set `upstream.allow_plaintext = true`";
 
 /// Gives the settings of both tables their meaning.
-pub(super) fn build(layer: &mut Layer) -> Result<(UpstreamConfig, OAuthConfig), ConfigError> {
+pub(super) fn build(
+    layer: &mut Layer,
+    listen: &[Listen],
+) -> Result<(UpstreamConfig, OAuthConfig), ConfigError> {
     let allow_plaintext = layer.take_switch("upstream.allow_plaintext").unwrap_or(false);
-    let url = layer.parse_text("upstream.url", |text| upstream_url(text, allow_plaintext))?;
+    let url =
+        layer.parse_text("upstream.url", |text| upstream_url(text, allow_plaintext, listen))?;
     let url = url.unwrap_or_else(Origin::hubspot_api);
     let proxy = layer.parse_text("upstream.proxy", outbound_proxy)?;
     let mut endpoint = |key: &'static str, default: String| {
@@ -63,13 +67,31 @@ pub(super) fn build(layer: &mut Layer) -> Result<(UpstreamConfig, OAuthConfig), 
 
 // None of these messages quotes the URL: it may hold a password.
 
-fn upstream_url(text: &str, allow_plaintext: bool) -> Result<Origin, String> {
-    let origin: Origin =
-        text.parse().map_err(|what: InvalidOrigin| format!("`upstream.url`: {what}"))?;
+fn upstream_url(text: &str, allow_plaintext: bool, listen: &[Listen]) -> Result<Origin, String> {
+    let origin: Origin = text.parse().map_err(|what: InvalidOrigin| {
+        format!("`upstream.url`: {what}: write an origin such as `https://api.hubapi.com`")
+    })?;
+    if listen.iter().any(|entry| is_at(&origin, entry)) {
+        return Err("`upstream.url` is the proxy's own address, so that each request would come back to it: remove it for HubSpot's, or correct it".to_owned());
+    }
     if may_carry_credentials(&origin, allow_plaintext) {
         Ok(origin)
     } else {
         Err(format!("`upstream.url` is {PLAINTEXT}"))
+    }
+}
+
+/// Whether what is sent to `origin` arrives at `entry`.
+fn is_at(origin: &Origin, entry: &Listen) -> bool {
+    match entry {
+        Listen::Localhost(port) => origin.is_loopback() && origin.port() == *port,
+        Listen::Address(address) => {
+            let host = origin.host();
+            let is_host = host.parse() == Ok(address.ip())
+                || address.ip().is_loopback() && host.eq_ignore_ascii_case("localhost");
+            is_host && origin.port() == address.port()
+        }
+        Listen::Unix(_) => false,
     }
 }
 

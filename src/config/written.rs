@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layers::{Layer, Value};
+use super::error::Place;
+use super::layers::{Layer, Setting};
 
 /// Keys that a running proxy cannot change: they take effect at the next start.
 const AT_START: [&str; 18] = [
@@ -30,18 +31,29 @@ const AT_START: [&str; 18] = [
 
 /// The settings of all sources together.
 #[derive(Debug)]
-pub struct Written(BTreeMap<String, Value>);
+pub struct Written(BTreeMap<String, Setting>);
 
 impl Written {
     pub(super) fn of(layer: &Layer) -> Self {
-        Self(layer.rest().map(|(key, setting)| (key.to_owned(), setting.value.clone())).collect())
+        Self(layer.rest().map(|(key, setting)| (key.to_owned(), setting.clone())).collect())
     }
 
     /// The keys that are set here or in `other` and not to the same in both.
     pub fn changed(&self, other: &Self) -> Vec<String> {
         let keys: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        let differs = |key: &&String| self.0.get(*key) != other.0.get(*key);
+        let value = |written: &Self, key: &String| written.0.get(key).map(|set| set.value.clone());
+        let differs = |key: &&String| value(self, key) != value(other, key);
         keys.into_iter().filter(differs).cloned().collect()
+    }
+
+    /// Each key that is set, and where.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.0.iter().map(|(key, setting)| (key.as_str(), &setting.place))
+    }
+
+    /// Where `key` is set, if it is.
+    pub fn place(&self, key: &str) -> Option<&Place> {
+        self.0.get(key).map(|setting| &setting.place)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::client::Endpoint;
 use super::{App, FORM, TokenError, answer, form};
@@ -56,7 +57,20 @@ impl IntrospectionEndpoint {
         app: App<'_>,
         token: &Secret,
     ) -> Result<Introspected, TokenError> {
-        let answer = self.0.post(FORM, about_token(app, token, "access_token")).await?;
+        self.ask(about_token(app, token, "access_token")).await
+    }
+
+    /// Asks about a refresh token.
+    pub async fn introspect_refresh_token(
+        &self,
+        app: App<'_>,
+        token: &Secret,
+    ) -> Result<Introspected, TokenError> {
+        self.ask(about_token(app, token, "refresh_token")).await
+    }
+
+    async fn ask(&self, form: Zeroizing<String>) -> Result<Introspected, TokenError> {
+        let answer = self.0.post(FORM, form).await?;
         match answer.status {
             status if status.is_success() => introspected(&answer.body),
             status if answer::passes_by_itself(status) => {
@@ -87,7 +101,7 @@ impl RevocationEndpoint {
     }
 }
 
-fn about_token(app: App<'_>, token: &Secret, hint: &str) -> zeroize::Zeroizing<String> {
+fn about_token(app: App<'_>, token: &Secret, hint: &str) -> Zeroizing<String> {
     form(&[
         ("client_id", app.client_id),
         ("client_secret", app.client_secret.expose()),

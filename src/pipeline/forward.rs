@@ -60,7 +60,9 @@ pub fn check_status(sent: Sent) -> Result<Sent, SendFailure> {
 /// What the client is told when no answer came; `safe` as of [`crate::upstream::is_safe`].
 pub fn refusal(failure: SendFailure, safe: bool, limit: Option<u64>) -> Refusal {
     match failure {
-        SendFailure::Unreachable(why) => Refusal::UpstreamUnreachable(why.to_string()),
+        SendFailure::Unreachable(why) => {
+            Refusal::UpstreamUnreachable(format!("{why}; {}", why.mend()))
+        }
         SendFailure::Closed { sent } => Refusal::UpstreamClosed {
             what: "it closed the connection before it answered",
             repeatable: safe || !sent,

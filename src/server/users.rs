@@ -84,6 +84,11 @@ impl Users {
         Ok(Self { allowed, asks_kernel: matches!(facility, Some(Facility::Present)), shares })
     }
 
+    /// Whether those who are not allowed can be kept out; `over_tcp` where a listener is one of TCP.
+    pub fn are_told_apart(&self, over_tcp: bool) -> bool {
+        self.allowed.is_none() || self.asks_kernel || !over_tcp
+    }
+
     /// For one core.
     pub fn watch(&self) -> io::Result<Watch> {
         let kernel = self.asks_kernel.then(SockDiag::open).transpose()?;

@@ -92,18 +92,21 @@ impl Keys {
 }
 
 impl KeyPlace {
+    /// Where the key is, as configured or `remembered`; `None` where neither says.
+    pub fn known(&self, remembered: Option<DefaultPlace>) -> Result<Option<SecretRef>, StoreError> {
+        match (&self.configured, remembered) {
+            (Some(place), _) => Ok(Some(place.clone())),
+            (None, Some(remembered)) => self.default_place(remembered).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Reads the keys. `remembered` is where the store says they are by default, if it does. May take
     /// some seconds, for a keyring or a program: not for a thread that serves.
     pub fn read(&self, remembered: Option<DefaultPlace>) -> Result<Keys, StoreError> {
-        let place = match (&self.configured, remembered) {
-            (Some(place), _) => place.clone(),
-            (None, Some(remembered)) => self.default_place(remembered)?,
-            (None, None) => {
-                return Err(StoreError::Broken(
-                    "the store does not say where its key is: set store.key".to_owned(),
-                ));
-            }
-        };
+        let place = self.known(remembered)?.ok_or_else(|| {
+            StoreError::Broken("the store does not say where its key is: set store.key".to_owned())
+        })?;
         let text = self.text(&place)?;
         Keys::parse(&text, place)
     }

@@ -4,6 +4,7 @@
 //! secret is sealed or opened. What is damaged, or written by a newer version, is left as it is.
 
 mod accounts;
+pub mod examine;
 mod file;
 mod grants;
 mod keys;

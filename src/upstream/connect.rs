@@ -47,6 +47,43 @@ pub enum ConnectError {
     NoOutboundProxy(Box<ConnectError>),
 }
 
+impl ConnectError {
+    /// What to do about it, as the end of a sentence.
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => {
+                "check the network, its name server and upstream.url; behind a company's proxy set upstream.proxy"
+            }
+            Self::Tcp { .. } | Self::TimedOut { .. } => {
+                "check that what upstream.url names runs, and the network and its firewall; behind a company's proxy set upstream.proxy"
+            }
+            Self::Tls { source, .. } => certificate_mend(&source.to_string()),
+            Self::OutboundProxy(_) => {
+                "correct upstream.proxy (or HTTPS_PROXY, which alone can hold a user name and password)"
+            }
+            Self::NoOutboundProxy(_) => {
+                "correct it, or name the upstream's host in NO_PROXY to go without"
+            }
+        }
+    }
+}
+
+/// What to do about a handshake that ended with `why`, in the words of rustls.
+fn certificate_mend(why: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if says(&["xpired", "NotValidYet", "not valid yet"]) {
+        return "check this machine's clock (`date -u`); where it is right, the server's certificate has to be renewed";
+    }
+    if says(&["NotValidForName", "not valid for name"]) {
+        return "correct the host in upstream.url: the certificate there is another host's";
+    }
+    // The second: a root of the same name, and another key.
+    if says(&["UnknownIssuer", "BadSignature"]) {
+        return "set upstream.ca_file (or SSL_CERT_FILE) to the PEM file of the root that signs it, such as that of a company's proxy that looks into TLS";
+    }
+    "check that upstream.url names a TLS server, and what stands between"
+}
+
 /// Which HTTP version the connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {

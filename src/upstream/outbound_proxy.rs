@@ -41,7 +41,7 @@ impl OutboundProxy {
         if uri.scheme_str() != Some("http") {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "the outbound proxy must be an http:// URL: no other kind is supported",
+                "the outbound proxy (upstream.proxy, or HTTPS_PROXY) is of another kind than http, which alone is supported: write an http:// URL, such as http://proxy.example:3128",
             ));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -12,9 +12,12 @@ use thiserror::Error;
 /// Why no TLS configuration could be made.
 #[derive(Debug, Error)]
 pub enum TlsSetupError {
-    #[error("cannot read certificates from {}: {source}", path.display())]
+    #[error("cannot read certificates from {}: {source}; correct upstream.ca_file", path.display())]
     CaFile { path: PathBuf, source: io::Error },
-    #[error("{} holds no certificate in PEM form", path.display())]
+    #[error(
+        "{} holds no certificate in PEM form: correct upstream.ca_file, or put one there that begins with -----BEGIN CERTIFICATE-----",
+        path.display()
+    )]
     NoCertificate { path: PathBuf },
     #[error(
         "this machine has no trusted root certificates: install ca-certificates, or set SSL_CERT_FILE or upstream.ca_file"

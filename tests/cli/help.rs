@@ -17,6 +17,7 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["help"],
         &["serve", "--help"],
         &["sandbox", "--help"],
+        &["doctor", "--help"],
         &["help", "sandbox"],
         &["exec", "--help"],
         &["init", "--help"],

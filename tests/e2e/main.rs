@@ -3,6 +3,7 @@
 //! Every test starts its own proxy on a port that the kernel picks, in an empty environment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod broken_setups;
 mod client;
 mod control;
 mod h2_client;
@@ -18,6 +19,7 @@ mod accounts;
 mod attacks;
 #[cfg(unix)]
 mod control_socket;
+mod doctor;
 mod early_answers;
 mod exec;
 mod garbage;

@@ -189,3 +189,25 @@ fn ctrl_c_reaches_the_command_under_exec_once_and_ends_only_what_it_ends() {
     terminal.shows("read typed");
     assert_eq!(terminal.child.wait().unwrap().code(), Some(7));
 }
+
+#[test]
+fn what_takes_long_shows_that_it_lives_and_in_colour_unless_none_is_wanted() {
+    let silent = crate::upstream::Upstream::start(|peer| {
+        while peer.request().is_some() {
+            std::thread::sleep(std::time::Duration::from_secs(20));
+        }
+    });
+    let url = silent.url();
+    for (no_color, red) in [(None, true), (Some(("NO_COLOR", "1")), false)] {
+        let home = Home::new();
+        let mut environment = vec![("HUBSPOT_PROXY_UPSTREAM__URL", url.as_str())];
+        environment.extend(no_color);
+        let terminal = Terminal::run(&home, &environment, &["doctor"]);
+        terminal.shows("Checking ...");
+        let (ok, screen) = terminal.end();
+        assert!(!ok && screen.contains("reachable") && screen.contains("failed"), "{screen}");
+        assert_eq!(screen.contains("\x1b[31mfailed"), red, "{screen}");
+        // The sign of life is gone before the first line.
+        assert!(screen.contains("\r\x1b[KConfiguration"), "{screen}");
+    }
+}

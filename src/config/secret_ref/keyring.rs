@@ -95,7 +95,9 @@ mod native {
         match error {
             Error::NoEntry => KeyringError::NoEntry,
             Error::PlatformFailure(cause) | Error::NoStorageAccess(cause) => {
-                KeyringError::Unusable(format!("the keyring cannot be used: {cause}"))
+                KeyringError::Unusable(format!(
+                    "the keyring cannot be used ({cause}): start or unlock it, or keep the secret in a file that only you can read"
+                ))
             }
             _ => KeyringError::Unusable("the keyring does not keep such an entry".to_owned()),
         }

@@ -38,13 +38,25 @@ impl SocketFile {
     }
 }
 
+/// Whether [`open`] would find a socket at `path` that nobody answers, which it would replace; the error is
+/// why it would fail. Changes nothing.
+pub fn look(path: &Path) -> Result<bool, ListenError> {
+    SockAddr::unix(path).map_err(|source| ListenError::Socket { path: path.to_owned(), source })?;
+    check_folder(folder_of(path))?;
+    is_dead(path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Opens the socket at `path`. One that is there already and that nobody answers is replaced.
 pub fn open(path: &Path) -> Result<SocketFile, ListenError> {
     let failed = |source| ListenError::Socket { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     check_folder(folder)?;
     // Between the look at an old socket and the new one in its place, no other start may do the
     // same: each would take the other's for dead.
@@ -106,11 +118,21 @@ fn lock(folder: &File) {
     }
 }
 
-fn remove_dead(path: &Path) -> Result<(), ListenError> {
+/// Removes the socket at `path` if nobody answers it.
+pub fn remove_dead(path: &Path) -> Result<(), ListenError> {
+    match is_dead(path)? {
+        false => Ok(()),
+        true => fs::remove_file(path)
+            .map_err(|source| ListenError::Socket { path: path.to_owned(), source }),
+    }
+}
+
+/// Whether there is a socket that nobody answers. One that somebody answers is an error.
+fn is_dead(path: &Path) -> Result<bool, ListenError> {
     let failed = |source| ListenError::Socket { path: path.to_owned(), source };
     let before = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(error)),
     };
     if !before.file_type().is_socket() {
@@ -120,10 +142,8 @@ fn remove_dead(path: &Path) -> Result<(), ListenError> {
     // One that lives and is busy would keep us waiting otherwise.
     probe.set_nonblocking(true).map_err(failed)?;
     match probe.connect(&SockAddr::unix(path).map_err(failed)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(failed(error)),
         Ok(()) | Err(_) => Err(ListenError::SocketInUse(path.to_owned())),
     }

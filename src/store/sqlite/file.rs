@@ -19,7 +19,12 @@ const MIGRATIONS: [(i64, &str, &str); 1] =
 pub(super) async fn prepare(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let failed = |error: io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        StoreError::Unavailable(format!(
+            "{}: {error}; move away what stands in its place, or set store.url to another",
+            path.display()
+        ))
+    };
     private::create_folder(folder).map_err(failed)?;
     refuse_exposed(folder)?;
     if fs::symlink_metadata(path).is_err() {
@@ -32,7 +37,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(), StoreError> {
     refuse_exposed(path)
 }
 
-fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_exposed(path: &Path) -> Result<(), StoreError> {
     match private::objection(path) {
         Ok(None) => Ok(()),
         Ok(Some(objection)) => {

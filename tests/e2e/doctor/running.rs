@@ -98,10 +98,11 @@ fn a_socket_that_a_killed_proxy_has_left_is_removed_with_fix() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_service_that_does_not_run_is_told() {
-    for (says, outcome, mend) in [
-        ("active", "ok", ""),
-        ("failed", "failed", "systemctl --user restart hubspot-proxy"),
-        ("", "warning", "systemctl --user status"),
+    let install = "hubspot-proxy service install";
+    for (does, outcome, mend) in [
+        ("echo ActiveState=active; echo MainPID=4711", "ok", ""),
+        ("echo ActiveState=failed; echo MainPID=0", "failed", install),
+        ("echo 'no bus here' >&2; exit 1", "warning", "hubspot-proxy service status"),
     ] {
         let home = Home::new();
         let units = home.path().join("config/systemd/user");
@@ -110,7 +111,7 @@ fn a_service_that_does_not_run_is_told() {
         let programs = home.path().join("bin");
         fs::create_dir(&programs).unwrap();
         let systemctl = programs.join("systemctl");
-        fs::write(&systemctl, format!("#!/bin/sh\necho {says}\n")).unwrap();
+        fs::write(&systemctl, format!("#!/bin/sh\n{does}\n")).unwrap();
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o700)).unwrap();
         let environment = [ENVIRONMENT[0], ("PATH", programs.to_str().unwrap())];
         let report = Report::of(&home, &[], &environment);

@@ -16,7 +16,7 @@ use crate::config::Consent;
 use crate::oauth::{
     App, Code, CodeError, Introspected, IntrospectionEndpoint, TokenEndpoint, TokenError,
 };
-use crate::store::{NewAccount, StoredKind, StoredToken};
+use crate::store::{NewAccount, Obtained, StoredKind, StoredToken};
 use crate::types::clock::SharedClock;
 use crate::types::secret::Secret;
 
@@ -136,6 +136,7 @@ impl Begun {
             hub_id,
         };
         let new = NewAccount {
+            obtained: Obtained::Login,
             kind: StoredKind::OAuth,
             secret: refresh_token,
             access_token: Some(access_token),

@@ -4,6 +4,8 @@
 //! secret is sealed or opened. What is damaged, or written by a newer version, is left as it is.
 
 mod accounts;
+mod audit;
+mod events;
 mod file;
 mod grants;
 mod keys;

@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod app;
+mod audit;
 mod control;
 mod exit;
 mod explain;
@@ -79,6 +80,9 @@ enum Command {
     /// What the running proxy decided about a request, and why it failed
     #[command(after_help = explain::HELP)]
     Explain(explain::ExplainArgs),
+    /// The audit log: verify, tail, summary
+    #[command(subcommand, after_help = audit::HELP)]
+    Audit(audit::AuditCommand),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -124,6 +128,7 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         )),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Audit(command) => audit::run(config, &command),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }

@@ -25,6 +25,7 @@ use crate::oauth::{AccessKeyEndpoint, TokenEndpoint, TokenInfoEndpoint};
 use crate::store::{
     AccountStore, GrantStore, StoreError, StoredAccount, StoredKind, StoredSecrets,
 };
+use crate::telemetry::audit::Audit;
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -63,6 +64,7 @@ pub struct Surroundings {
     pub token_url: String,
     pub refresh_ahead: Duration,
     pub clock: SharedClock,
+    pub audit: Audit,
     /// Where refreshes run.
     pub runtime: Handle,
 }
@@ -373,6 +375,7 @@ impl Surroundings {
         Engine {
             ahead: self.refresh_ahead,
             clock: Arc::clone(&self.clock),
+            audit: self.audit.clone(),
             runtime: self.runtime.clone(),
             grant,
             hub_id,

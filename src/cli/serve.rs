@@ -1,5 +1,6 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
+mod audit;
 pub mod flags;
 mod reload;
 mod runtime_folder;
@@ -35,12 +36,14 @@ use crate::server::{AdminParts, Server, control_plane};
 use crate::store::StoredAccount;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::{self, LogFormat};
 use crate::types::account::{self, AccountName};
 use crate::types::clock::{SharedClock, SystemClock, WallTime};
 use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 use crate::upstream::tls::{TlsConfigs, install_crypto_provider};
+use audit::AuditLog;
 use flags::ServeArgs;
 use reload::{Reloading, Triggers};
 
@@ -71,7 +74,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let clock: SharedClock = Arc::new(SystemClock::new());
     let surroundings = surroundings(&config, Arc::clone(&clock), runtime.handle().clone())?;
     let config = Arc::new(config);
-    let opener = Opener {
+    let mut opener = Opener {
         config,
         env: Arc::clone(&env),
         surroundings,
@@ -90,6 +93,9 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     for warning in app::retirements(&opener.config.oauth) {
         warn!("{warning}");
     }
+    let (audited, config) = (store.as_ref(), opener.config.audit.as_ref());
+    let log = runtime.block_on(AuditLog::open(config, audited, &roster, &clock))?;
+    opener.surroundings.audit = log.audit.clone();
     let accounts = match args.sandbox {
         true => demo_accounts(&opener),
         false => {
@@ -110,6 +116,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         listeners,
         tls,
         admin,
+        log.audit.clone(),
         Arc::clone(&clock),
     );
     let server = server.map_err(Failure::usage)?;
@@ -140,6 +147,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         written,
         exposed,
         clock,
+        audit: log.audit.clone(),
         state: Arc::new(ArcSwap::from_pointee(state)),
     };
     let triggers = {
@@ -166,6 +174,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         // At the end of the time a refresh is cut off all the same: it is bounded by itself, but
         // what writes to a store that is full is not.
         let _ = tokio::time::timeout(LONGEST_REFRESH, accounts.load_full().settled()).await;
+        log.close().await;
         outcome
     });
     drop((sandbox, folder));
@@ -189,7 +198,7 @@ fn about(
     }
 }
 
-/// The store, where an account needs one or there is one already: it may hold accounts and client keys.
+/// The store, where an account or the audit log needs one or there is one already: it may hold accounts and client keys.
 async fn store_where_needed(
     config: &Config,
     env: &Arc<Environment>,
@@ -199,7 +208,7 @@ async fn store_where_needed(
         matches!(account.credential, CredentialConfig::OAuth { .. } | CredentialConfig::Stored)
     };
     let existing = store::open_existing(config, env, folders).await;
-    if !config.accounts.values().any(needs) {
+    if !config.accounts.values().any(needs) && config.audit.is_none() {
         // What no account needs is no reason not to serve: only client keys are not known then.
         return existing.or_else(|failure| match config.accounts.is_empty() {
             true => Err(failure),
@@ -292,6 +301,7 @@ fn surroundings(
         token_url: config.oauth.token_url.clone(),
         refresh_ahead: config.oauth.refresh_ahead,
         clock,
+        audit: Audit::default(),
         runtime,
     })
 }

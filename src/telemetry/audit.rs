@@ -11,7 +11,9 @@ pub mod event;
 pub mod files;
 pub mod line;
 mod queue;
+pub mod read;
 mod resume;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod verify;
@@ -75,7 +77,7 @@ impl Audit {
         let files = Files::of(&settings.path);
         let lock = files.lock()?;
         let file = files.open()?;
-        let found = resume::look(&settings.path, chain.saved.at, &chain.keys)
+        let found = resume::look(&files, chain.saved.at, &chain.keys)
             .map_err(|error| format!("audit.file {}: {error}", settings.path.display()))?;
         let (progress, told) = watch::channel(chain.saved);
         let intake = Arc::<Intake>::default();

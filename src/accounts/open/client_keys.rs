@@ -13,7 +13,8 @@ impl Opener {
     pub(super) async fn keys(&self, previous: Option<&Accounts>) -> Result<ClientKeys, OpenError> {
         let Some(store) = &self.store else { return Ok(ClientKeys::default()) };
         let stored = store.keys().await.map_err(OpenError::Unreadable)?;
-        let keys = ClientKeys::new(stored.into_iter().map(client_key).collect());
+        let revoked = store.revoked_keys().await.map_err(OpenError::Unreadable)?;
+        let keys = ClientKeys::new(stored.into_iter().map(client_key).collect()).without(revoked);
         Ok(match previous {
             Some(previous) => keys.carrying_on(previous.keys()),
             None => keys,

@@ -9,6 +9,7 @@ use crate::telemetry::record::{Authorized, Ending, Record};
 use crate::types::account::AccountName;
 use crate::types::client_key::{ClientKey, KeyName};
 use crate::types::clock::WallTime;
+use crate::types::refusal::Refusal;
 use crate::types::request_id::RequestId;
 
 /// One thing that goes on record.
@@ -32,6 +33,8 @@ pub struct Request {
     pub(super) generation: Option<u64>,
     pub(super) status: StatusCode,
     pub(super) error: Option<&'static str>,
+    /// What is wrong with a client key.
+    pub(super) detail: Option<&'static str>,
     pub(super) correlation_id: Option<String>,
     pub(super) bytes: u64,
     pub(super) replay: Option<&'static str>,
@@ -129,7 +132,11 @@ impl Request {
             key: record.key.clone(),
             generation,
             status: record.status,
-            error: record.refusal.as_ref().map(crate::types::refusal::Refusal::code),
+            error: record.refusal.as_ref().map(Refusal::code),
+            detail: match record.refusal {
+                Some(Refusal::ClientKeyInvalid(what)) => Some(what),
+                _ => None,
+            },
             correlation_id: record.correlation_id().map(str::to_owned),
             bytes: record.bytes,
             replay: record.replay,
@@ -176,6 +183,11 @@ impl Change {
     /// As the store has noted it, at `time` and under this number.
     pub fn noted(self, time: WallTime, number: u64) -> Self {
         Self { time: Some(time), noted: Some(number), ..self }
+    }
+
+    /// Its number in the store, if it was noted there.
+    pub fn number(&self) -> Option<u64> {
+        self.noted
     }
 
     /// With a word more, which holds no secret.

@@ -88,16 +88,19 @@ pub struct Torn {
 impl Torn {
     /// Of a part of a line, if it is one.
     pub fn of(part: &[u8]) -> Option<Self> {
+        if part.is_empty() {
+            return None;
+        }
         let digest = ring::digest::digest(&ring::digest::SHA256, part);
         let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        (!part.is_empty()).then(|| Self { bytes: part.len() as u64, sha256 })
+        Some(Self { bytes: part.len() as u64, sha256 })
     }
 }
 
 impl<'a> Line<'a> {
     /// A line about something that was at `time`.
     pub fn about(event: &'a str, time: WallTime) -> Self {
-        Self { time: shown(time).into(), event: event.into(), ..Self::default() }
+        Self { time: shown_time(time).into(), event: event.into(), ..Self::default() }
     }
 
     /// What is written of a request that has ended.
@@ -117,6 +120,7 @@ impl<'a> Line<'a> {
             path: Some(redact::path(&request.path).into()),
             status: Some(request.status.as_u16()),
             error: request.error.map(Cow::from),
+            detail: request.detail.map(Cow::from),
             request_id: Some(request.id.to_string().into()),
             correlation_id: request.correlation_id.as_deref().map(Cow::from),
             token_generation: request.generation,
@@ -164,7 +168,7 @@ fn millis(span: std::time::Duration) -> u64 {
 }
 
 /// As RFC 3339 has it, in milliseconds.
-fn shown(time: WallTime) -> String {
+pub fn shown_time(time: WallTime) -> String {
     let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     format!("{time:.3}")

@@ -1,12 +1,12 @@
 //! Where a chain goes on: behind what was saved of it, or behind what was written since then and is
 //! sound. What is found torn, cut off or changed stays as it is, for `audit verify` to tell.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::chain::{ChainKey, Position, split};
-use super::files::first_line;
+use super::files::{Files, first_line};
 use super::line::{Line, Torn};
 use crate::types::clock::WallTime;
 
@@ -24,21 +24,43 @@ pub struct Found {
     pub since: Option<WallTime>,
 }
 
-/// Looks at the file at `path`, whose chain had come to `saved`. Lines behind that count where one of
-/// `keys` has made them.
-pub fn look(path: &Path, saved: Position, keys: &[ChainKey]) -> io::Result<Found> {
+/// Looks at the log, whose chain had come to `saved`. Lines behind that count where one of `keys` has made
+/// them.
+pub fn look(files: &Files, saved: Position, keys: &[ChainKey]) -> io::Result<Found> {
+    let path = files.current();
+    let first = first_line(path);
+    let mut at = saved;
+    if first.as_ref().is_none_or(|line| line.seq > saved.seq + 1) {
+        // A file was begun since then.
+        let full = files.rotated()?;
+        let holds_next =
+            |path: &PathBuf| first_line(path).is_some_and(|line| line.seq <= saved.seq + 1);
+        for path in full.iter().skip(full.iter().rposition(holds_next).unwrap_or(0)) {
+            (at, _) = advanced(path, at, keys)?;
+        }
+    }
+    let (at, torn) = advanced(path, at, keys)?;
+    let since = first.and_then(|line| {
+        let time: jiff::Timestamp = line.time.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(WallTime)
+    });
+    Ok(Found { at, torn: Torn::of(&torn), length: fs::metadata(path)?.len(), since })
+}
+
+/// How far the lines of a file lead from `at`, and what follows the last whole one.
+fn advanced(path: &Path, at: Position, keys: &[ChainKey]) -> io::Result<(Position, Vec<u8>)> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut reach = FIRST_LOOK;
     let (lines, torn) = loop {
         let (lines, torn, is_all) = end_of(&mut file, length, reach)?;
         let first = lines.split(|b| *b == b'\n').next().and_then(seq_of);
-        if is_all || first.is_some_and(|first| first <= saved.seq) {
+        if is_all || first.is_some_and(|first| first <= at.seq) {
             break (lines, torn);
         }
         reach *= 4;
     };
-    let mut at = saved;
+    let mut at = at;
     for line in lines.split(|b| *b == b'\n') {
         if seq_of(line) != Some(at.seq + 1) {
             continue;
@@ -50,11 +72,7 @@ pub fn look(path: &Path, saved: Position, keys: &[ChainKey]) -> io::Result<Found
             _ => {}
         }
     }
-    let since = first_line(path).and_then(|line| {
-        let time: jiff::Timestamp = line.time.parse().ok()?;
-        u64::try_from(time.as_millisecond()).ok().map(WallTime)
-    });
-    Ok(Found { at, torn: Torn::of(&torn), length, since })
+    Ok((at, torn))
 }
 
 fn seq_of(line: &[u8]) -> Option<u64> {

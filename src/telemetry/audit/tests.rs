@@ -237,7 +237,7 @@ fn a_log_goes_on_where_it_was_whatever_was_done_to_it_meanwhile() {
     place.head = early;
     let verdict = place.verdict();
     assert_eq!(verdict.findings, []);
-    let unanchored = format!("The last {} of it are unanchored", late.at.seq - early.at.seq);
+    let unanchored = format!("The last {} lines are unanchored", late.at.seq - early.at.seq);
     assert!(verdict.notes[0].starts_with(&unanchored), "{verdict:?}");
     place.run(1);
     assert_eq!((place.found().as_str(), place.head.at.seq), ("", late.at.seq + 3));
@@ -266,6 +266,21 @@ fn a_log_goes_on_where_it_was_whatever_was_done_to_it_meanwhile() {
     fs::remove_file(place.path()).unwrap();
     place.run(1);
     assert!(place.found().contains("are missing that audit.keep has not taken away"));
+}
+
+#[test]
+fn a_kill_just_after_new_files_were_begun_costs_no_line() {
+    let mut place = Place::new();
+    place.run(3);
+    let early = place.head;
+    place.run(20);
+    let (late, files) = (place.head, set_of(&place.path()).unwrap().len());
+    assert!(files > 3, "{files}");
+    // The store had not been told of them.
+    place.head = early;
+    place.run(1);
+    assert_eq!(place.found(), "");
+    assert!(place.head.at.seq >= late.at.seq + 3, "{:?} after {late:?}", place.head);
 }
 
 #[test]

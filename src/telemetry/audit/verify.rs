@@ -12,6 +12,9 @@ use super::chain::{ChainKey, Mac, Position, split};
 use super::files::{Files, current_of, first_line};
 use super::line::{Line, Place, Torn};
 
+/// What stands in a line that speaks of a torn one.
+const TORN: &[u8] = b"\"torn\":";
+
 /// What the store knows of logs.
 pub struct Known {
     pub keys: Vec<ChainKey>,
@@ -52,7 +55,10 @@ pub struct Verdict {
 pub fn set_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     let files = Files::of(&current_of(path));
     let mut set = files.rotated()?;
-    set.push(files.current().to_owned());
+    // One that was archived has none beside it.
+    if files.current().exists() {
+        set.push(files.current().to_owned());
+    }
     Ok(set)
 }
 
@@ -107,8 +113,8 @@ impl<'a> Walk<'a> {
         while let Some((bytes, is_whole)) = line {
             line = next(&mut reader)?;
             self.number += 1;
-            let torn = Torn::of(&bytes);
-            let told = line.as_ref().and_then(|(after, _)| Line::parse(after)?.chain?.torn);
+            let told = line.as_ref().and_then(|(after, _)| torn_before(after));
+            let torn = told.as_ref().and_then(|_| Torn::of(&bytes));
             if !is_whole {
                 self.notes(format!(
                     "it ends in a torn line of {} bytes: the proxy was killed while it wrote that, or is writing it now",
@@ -237,7 +243,7 @@ impl<'a> Walk<'a> {
                 missing(at.seq + 1, head.seq)
             )),
             Some(head) if head.seq < at.seq => self.verdict.notes.push(format!(
-                "The last {} of it are unanchored: they came after the store last saved the end, and whether more of them are missing cannot be told.",
+                "The last {} lines are unanchored: they came after the store last saved the end, and whether more of them are missing cannot be told.",
                 at.seq - head.seq
             )),
             Some(_) => {}
@@ -254,6 +260,12 @@ impl<'a> Walk<'a> {
         let place = format!("{}:{}", self.file.display(), self.number);
         self.verdict.notes.push(format!("{place}: {what}."));
     }
+}
+
+/// What a line says of a torn one before it.
+fn torn_before(line: &[u8]) -> Option<Torn> {
+    let says_so = line.windows(TORN.len()).any(|part| part == TORN);
+    says_so.then(|| Line::parse(line)?.chain?.torn).flatten()
 }
 
 fn missing(from: u64, to: u64) -> String {

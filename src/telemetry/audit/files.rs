@@ -125,12 +125,16 @@ impl Files {
     }
 }
 
-/// The first line of a file, if it is one.
+/// The first line of a file, or the second where the first is torn: the proxy may have been killed while it
+/// wrote that.
 pub fn first_line(path: &Path) -> Option<Line<'static>> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
-    line.pop();
-    Line::parse(&line)
+    let mut reader = BufReader::new(File::open(path).ok()?);
+    let mut next = || {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).ok()?;
+        Line::parse(line.strip_suffix(b"\n")?)
+    };
+    next().or_else(next)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -269,6 +269,28 @@ fn a_log_goes_on_where_it_was_whatever_was_done_to_it_meanwhile() {
 }
 
 #[test]
+fn a_kill_at_the_first_line_of_a_file_is_told_as_any_other() {
+    let mut place = Place::new();
+    place.limits.size = 1 << 20;
+    place.run(3);
+    let current = place.path();
+    fs::rename(&current, current.with_extension("log.20260101T000000.000Z")).unwrap();
+    fs::write(&current, "{\"seq\":6,").unwrap();
+    private_mode(&current);
+    place.limits.size = 1300;
+    place.run(20);
+    let verdict = place.verdict();
+    assert_eq!((verdict.findings, verdict.first), (vec![], 1));
+    assert!(verdict.notes.iter().any(|note| note.contains("torn line of 9 bytes")));
+}
+
+/// As the proxy makes its files.
+fn private_mode(path: &Path) {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
 fn a_kill_just_after_new_files_were_begun_costs_no_line() {
     let mut place = Place::new();
     place.run(3);

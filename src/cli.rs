@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod app;
+mod audit;
 mod completions;
 mod control;
 mod doctor;
@@ -108,6 +109,9 @@ enum Command {
     /// Check the whole set-up, and say how to mend what is wrong
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::DoctorArgs),
+    /// The audit log: verify, tail, summary
+    #[command(subcommand, after_help = audit::HELP)]
+    Audit(audit::AuditCommand),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -164,6 +168,7 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         }
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Audit(command) => audit::run(config, &command),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
         Command::Service(command) => service::run(config, &command),

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod allowed;
+mod audit;
 mod duration;
 mod env;
 mod error;
@@ -38,6 +39,7 @@ use crate::types::policy::Policy;
 use layers::{Layer, Value};
 use paths::Candidate;
 
+pub use audit::AuditConfig;
 pub use duration::parse_flag as parse_duration;
 pub use env::{Environment, SECRET_VARIABLES};
 pub use error::{ConfigError, Place};
@@ -92,6 +94,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     pub oauth: OAuthConfig,
     pub log: LogConfig,
+    /// `None` where there is no audit log.
+    pub audit: Option<AuditConfig>,
     /// Whether an old client's own token refresh is answered here.
     pub legacy_oauth_shim: bool,
     /// Whether a client that asks about its token is answered here: wherever that is on, and for the
@@ -299,12 +303,14 @@ fn build(
     let policy = Arc::new(policy::global(&mut layer)?);
     let legacy_oauth_shim = layer.take_switch("legacy_oauth_shim").unwrap_or(false);
     let log = LogConfig { requests: layer.take_switch("log.requests").unwrap_or(false) };
+    let audit = audit::build(&mut layer);
     debug_assert_eq!(layer.rest().next().map(|(path, _)| path), None, "a key that does nothing");
     Ok(Config {
         server,
         upstream,
         oauth,
         log,
+        audit,
         legacy_oauth_shim,
         token_information: legacy_oauth_shim,
         policy,

@@ -15,4 +15,5 @@ pub mod store;
 pub mod telemetry;
 pub mod config;
 pub mod deadline;
+pub mod private;
 pub mod types;

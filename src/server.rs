@@ -34,6 +34,7 @@ use crate::admin::status::About;
 use crate::admin::sunset;
 use crate::config::Config;
 use crate::pipeline::Settings;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::cores::{Cores, Questions};
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
@@ -87,6 +88,7 @@ impl Server {
         listeners: Vec<(Listener, Option<AccountName>)>,
         tls: Option<TlsConfigs>,
         admin: Option<AdminParts>,
+        audit: Audit,
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let origin = Arc::new(config.upstream.url.clone());
@@ -106,6 +108,7 @@ impl Server {
                 about,
                 accounts: Shared::clone(&accounts),
                 cores,
+                audit: audit.clone(),
                 clock: Arc::clone(&clock),
             }),
             key: Arc::new(key),
@@ -118,6 +121,7 @@ impl Server {
             limits: limits(config),
             users: Users::resolve(&config.server.allowed_users, tcp)?,
             accounts,
+            audit,
             origin,
             connector: connector.map_err(StartError::Upstream)?,
             response_timeout: config.upstream.response_timeout,

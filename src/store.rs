@@ -19,7 +19,6 @@
 pub mod key;
 mod lock;
 pub mod memory;
-pub mod private;
 mod seal;
 pub mod sqlite;
 pub mod watch;
@@ -28,6 +27,7 @@ use std::pin::Pin;
 
 use thiserror::Error;
 
+pub use crate::private;
 use crate::types::account::{About, AccountName};
 use crate::types::client_key::{KeyHash, KeyName};
 use crate::types::clock::WallTime;
@@ -145,9 +145,17 @@ pub struct StoredSecrets {
     pub client_secret: Option<Secret>,
 }
 
+/// How an account came by its credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obtained {
+    Login,
+    Import,
+}
+
 /// What a login or an import brings.
 #[derive(Debug)]
 pub struct NewAccount {
+    pub obtained: Obtained,
     pub kind: StoredKind,
     /// The refresh token, static token or personal access key.
     pub secret: Secret,
@@ -194,6 +202,9 @@ pub trait KeyStore: Send + Sync {
 
     /// Adds a key. False when there is one of that name.
     fn add_key<'a>(&'a self, key: &'a StoredKey) -> Pending<'a, bool>;
+
+    /// The hashes of keys that have been taken away.
+    fn revoked_keys(&self) -> Pending<'_, Vec<KeyHash>>;
 
     /// Takes a key away. False when there is none of that name.
     fn revoke_key<'a>(&'a self, name: &'a KeyName) -> Pending<'a, bool>;

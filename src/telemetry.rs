@@ -3,6 +3,7 @@
 //! No secret and no query string is ever handed to this module; paths go through [`redact`] before
 //! anybody reads them.
 
+pub mod audit;
 pub mod cores;
 pub mod denials;
 pub mod histogram;

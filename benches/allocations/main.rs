@@ -129,7 +129,16 @@ fn start_proxy(upstream: &Upstream) -> SocketAddr {
     let listeners = listeners.into_iter().map(|listener| (listener, None)).collect();
     let tls = TlsConfigs::load(Some(&upstream.ca_file)).unwrap();
     let clock = Arc::new(SystemClock::new());
-    let server = Server::new(&config, accounts, listeners, Some(tls), None, clock).unwrap();
+    let server = Server::new(
+        &config,
+        accounts,
+        listeners,
+        Some(tls),
+        None,
+        hubspot_proxy::telemetry::audit::Audit::default(),
+        clock,
+    )
+    .unwrap();
     thread::spawn(move || runtime().block_on(server.run(pending())).unwrap());
     address
 }

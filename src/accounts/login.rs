@@ -16,7 +16,7 @@ use crate::config::{Config, Consent};
 use crate::oauth::{
     App, Code, CodeError, Introspected, IntrospectionEndpoint, TokenEndpoint, TokenError,
 };
-use crate::store::{NewAccount, StoredKind, StoredToken};
+use crate::store::{NewAccount, Obtained, StoredKind, StoredToken};
 use crate::types::account::Identity;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -152,6 +152,7 @@ impl Begun {
             hub_id,
         };
         let new = NewAccount {
+            obtained: Obtained::Login,
             kind: StoredKind::OAuth,
             secret: refresh_token,
             access_token: Some(access_token),

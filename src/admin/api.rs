@@ -21,6 +21,7 @@ use super::explain::Told;
 use super::status::{self, About};
 use super::{metrics, scopes, sunset};
 use crate::accounts::Shared;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::cores::Cores;
 use crate::telemetry::recent::Which;
 use crate::telemetry::traffic::TrafficSummary;
@@ -46,6 +47,7 @@ pub struct Knowledge {
     pub about: About,
     pub accounts: Shared,
     pub cores: Cores,
+    pub audit: Audit,
     pub clock: SharedClock,
 }
 

@@ -43,6 +43,12 @@ fn of_process(knowledge: &Knowledge) -> Vec<MetricFamily> {
             MetricType::GAUGE,
             vec![gauge(&[], started)],
         ),
+        family(
+            "hubspot_proxy_audit_lines_lost_total",
+            "Lines that the audit log has no room for, its disk being too slow or full; not there without a log.",
+            MetricType::COUNTER,
+            knowledge.audit.lost().map(|lost| counter(&[], lost)).into_iter().collect(),
+        ),
     ]
 }
 

@@ -32,6 +32,7 @@ use super::proxy::{Parts, in_step};
 use crate::accounts::Shared;
 use crate::config::{self, AllowedUsers, Config, Environment, Flags, Folders, Loaded, Sources};
 use crate::server::{Server, can_tell_users, listener};
+use crate::telemetry::audit::Audit;
 use crate::telemetry::{self, LogFormat};
 use crate::types::account::AccountName;
 use crate::types::client_key::{ClientKey, KeyHash, generate};
@@ -91,6 +92,8 @@ pub(super) fn run(
     let loaded = config::load(&sources).map_err(Failure::usage)?;
     let Loaded { mut config, secret_variables, .. } = loaded;
     config.token_information = true;
+    // A log has one writer: the proxy that `serve` runs.
+    config.audit = None;
     if let Some(account) = args.account.as_ref().filter(|_| !args.sandbox) {
         config.restrict_to(account);
     }
@@ -106,7 +109,15 @@ pub(super) fn run(
     let Parts { opener, clock, store, sandbox: _sandbox, .. } = parts;
     let listeners = listeners.into_iter().map(|listener| (listener, None)).collect();
     let tls = opener.surroundings.tls.clone();
-    let server = Server::new(&opener.config, Shared::clone(&accounts), listeners, tls, None, clock);
+    let server = Server::new(
+        &opener.config,
+        Shared::clone(&accounts),
+        listeners,
+        tls,
+        None,
+        Audit::default(),
+        clock,
+    );
     let server = server.map_err(Failure::usage)?;
     info!("listening on {address}, for the command alone");
     let environment = ChildEnvironment::new(&address, key.as_ref(), &secret_variables);

@@ -28,6 +28,7 @@ use crate::store::StoredAccount;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::watch::Watch;
+use crate::telemetry::audit::Audit;
 use crate::types::account::{About, AccountName};
 use crate::types::client_key::ClientKeys;
 use crate::types::clock::{SharedClock, SystemClock};
@@ -121,7 +122,8 @@ pub async fn in_step(
     outcome
 }
 
-/// The store, where an account needs one or there is one already: it may hold accounts and client keys.
+/// The store, where an account or the audit log needs one or there is one already: it may hold accounts
+/// and client keys.
 async fn store_where_needed(
     config: &Config,
     env: &Arc<Environment>,
@@ -131,7 +133,7 @@ async fn store_where_needed(
         matches!(account.credential, CredentialConfig::OAuth { .. } | CredentialConfig::Stored)
     };
     let existing = store::open_existing(config, env, folders).await;
-    if !config.accounts.values().any(needs) {
+    if !config.accounts.values().any(needs) && config.audit.is_none() {
         // What no account needs is no reason not to serve: only client keys are not known then.
         return existing.or_else(|failure| match config.accounts.is_empty() {
             true => Err(failure),
@@ -189,6 +191,8 @@ fn surroundings(
         introspect_url: may_ask.then(|| introspect_url.clone()),
         refresh_ahead: config.oauth.refresh_ahead,
         clock,
+        // The command that keeps a log opens it when the accounts are known.
+        audit: Audit::default(),
         runtime,
     })
 }

@@ -1,5 +1,6 @@
 //! `serve`: builds the parts from the configuration, says where it listens, and runs.
 
+mod audit;
 pub mod flags;
 mod listeners;
 mod reload;
@@ -31,6 +32,7 @@ use crate::server::service_manager::ServiceManager;
 use crate::server::{AdminParts, Server, control_plane};
 use crate::telemetry::{self, LogFormat};
 use crate::upstream::tls::install_crypto_provider;
+use audit::AuditLog;
 use flags::ServeArgs;
 use listeners::{Shown, open_listeners, warn_of_exposure};
 use reload::{Reloading, Triggers};
@@ -53,13 +55,16 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     let folders = Folders::of_process();
     let Loaded { config, file, written, .. } = load(config_flag, args, &env, &folders)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let parts = Parts::build(config, &env, &folders, args.sandbox, &runtime)?;
+    let mut parts = Parts::build(config, &env, &folders, args.sandbox, &runtime)?;
     let (listeners, shown) =
         open_listeners(&parts.opener.config, inherited.map_err(Failure::usage)?)?;
     warn_of_exposure(&listeners);
     for warning in app::retirements(&parts.opener.config.oauth) {
         warn!("{warning}");
     }
+    let (store, config) = (parts.store.as_ref(), parts.opener.config.audit.as_ref());
+    let log = runtime.block_on(AuditLog::open(config, store, &parts.roster, &parts.clock))?;
+    parts.opener.surroundings.audit = log.audit.clone();
     let accounts = parts.accounts(&runtime)?;
     let Parts { opener, roster, clock, store, sandbox, .. } = parts;
     let tls = opener.surroundings.tls.clone();
@@ -77,6 +82,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         listeners,
         tls,
         admin,
+        log.audit.clone(),
         Arc::clone(&clock),
     );
     let server = server.map_err(Failure::usage)?;
@@ -109,6 +115,7 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
         exposed,
         clock,
         manager: manager.clone(),
+        audit: log.audit.clone(),
         state,
     };
     let triggers = {
@@ -129,7 +136,11 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
             }
         }
     };
-    let outcome = runtime.block_on(in_step(serving, watch, &opener, &accounts));
+    let outcome = runtime.block_on(async {
+        let outcome = in_step(serving, watch, &opener, &accounts).await;
+        log.close().await;
+        outcome
+    });
     drop((sandbox, folder));
     outcome.map_err(Failure::failed)
 }

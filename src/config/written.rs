@@ -60,5 +60,7 @@ impl Written {
 /// Whether a change of `key` waits for the next start.
 pub fn takes_a_start(key: &str) -> bool {
     let of_account = key.starts_with("accounts.") && key.ends_with(".listen");
-    of_account || key.starts_with("store.") || AT_START.contains(&key)
+    of_account
+        || ["store.", "audit."].iter().any(|table| key.starts_with(table))
+        || AT_START.contains(&key)
 }

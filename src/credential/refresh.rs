@@ -16,6 +16,8 @@ use super::source::{FetchError, Fetched, TokenSource};
 use super::{Credential, Unavailable, schedule};
 use crate::oauth::time_limit::within;
 use crate::store::GrantStore;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::{Change, What};
 use crate::types::account::AccountName;
 use crate::types::clock::{Moment, SharedClock};
 use crate::types::secret::Secret;
@@ -32,6 +34,8 @@ pub struct Engine {
     /// How long before its end a token is refreshed.
     pub ahead: Duration,
     pub clock: SharedClock,
+    /// Told of each refresh.
+    pub audit: Audit,
     /// Where refreshes run.
     pub runtime: Handle,
     /// For the kinds that have one.
@@ -258,7 +262,18 @@ impl Refresher {
             Some(life) => Token::new(&fetched.token, self.moment(), life, self.engine.ahead),
             None => Token::unlimited(&fetched.token),
         });
+        self.refreshed(credential, None);
         self.stands(credential, Standing::Well);
+    }
+
+    /// Puts a token that has just been published on record.
+    fn refreshed(&self, credential: &Credential, detail: Option<&'static str>) {
+        let change = Change::new(What::Refresh).of(credential.account());
+        let change = change.with_generation(credential.generation());
+        self.engine.audit.note(match detail {
+            Some(detail) => change.with_detail(detail),
+            None => change,
+        });
     }
 
     /// Notes how things stand, and logs it when that is new.
@@ -280,6 +295,8 @@ impl Refresher {
     }
 
     fn failed(&self, credential: &Credential, error: FetchError) {
+        let (what, code) = on_record(&error);
+        self.engine.audit.note(Change::new(what).of(credential.account()).because(code));
         let mut state = self.state.lock();
         let failed = Standing::Failed(error);
         if !state.standing.is_like(&failed)
@@ -331,6 +348,16 @@ fn unavailable(error: &FetchError, wait: Duration) -> Unavailable {
             Unavailable::WrongPortal { found: *found, configured: *configured }
         }
         FetchError::Transient(what, _) => Unavailable::Trouble(what.clone(), wait),
+    }
+}
+
+/// What an audit log says of a failure: the code that requests are refused with because of it.
+fn on_record(error: &FetchError) -> (What, &'static str) {
+    match error {
+        FetchError::NeedsLogin(_) => (What::NeedsLogin, "needs-login"),
+        FetchError::Misconfigured(_) => (What::RefreshFailed, "misconfigured"),
+        FetchError::WrongPortal { .. } => (What::RefreshFailed, "wrong-portal"),
+        FetchError::Transient(..) => (What::RefreshFailed, "token-unavailable"),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::accounts::Shared;
 use crate::admin::{Admin, Remote};
 use crate::pipeline::gate::Entrance;
 use crate::pipeline::{Pipeline, Settings};
+use crate::telemetry::audit::Audit;
 use crate::telemetry::cores::{Observer, Questions};
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
@@ -46,6 +47,7 @@ pub struct Plan {
     pub limits: Limits,
     pub users: Users,
     pub accounts: Shared,
+    pub audit: Audit,
     pub origin: Arc<Origin>,
     pub connector: Connector,
     pub response_timeout: Duration,
@@ -77,7 +79,7 @@ async fn serve(plan: &Plan, core: Core, mut stop: watch::Receiver<bool>) -> io::
     );
     let local = Box::new(Admin::new(Shared::clone(&plan.accounts), plan.admin.clone()));
     let clock = Arc::clone(&plan.clock);
-    let observer = Observer::of_one_core_among(plan.cores);
+    let observer = Observer::of_one_core_among(plan.cores, &plan.audit);
     tokio::task::spawn_local(questions.answer(Rc::clone(&observer)));
     let settings = plan.settings.clone();
     let pipeline = Pipeline::new(settings, &plan.accounts, upstream, local, observer, clock);

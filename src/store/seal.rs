@@ -11,12 +11,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::types::account::AccountName;
 use crate::types::secret::Secret;
 
+/// The salt that sets audit keys apart from whatever else may come from a store key.
+const AUDIT_LABEL: &[u8] = b"hubspot-proxy audit log";
 /// Of what follows it.
 const FORMAT: u8 = 1;
 /// Bytes of a key.
@@ -32,6 +35,8 @@ pub struct KeyId([u8; ID_LENGTH]);
 pub struct Key {
     id: KeyId,
     cipher: LessSafeKey,
+    /// What the key of audit logs is derived from.
+    audit: Prk,
 }
 
 /// The place of a sealed value.
@@ -78,7 +83,16 @@ impl Key {
         let labelled = Zeroizing::new([b"hubspot-proxy store key id\0", bytes.as_slice()].concat());
         let mut id = [0; ID_LENGTH];
         id.copy_from_slice(&digest(&SHA256, &labelled).as_ref()[..ID_LENGTH]);
-        Some(Self { id: KeyId(id), cipher: LessSafeKey::new(unbound) })
+        let audit = Salt::new(HKDF_SHA256, AUDIT_LABEL).extract(&bytes);
+        Some(Self { id: KeyId(id), cipher: LessSafeKey::new(unbound), audit })
+    }
+
+    /// The key of the audit logs of one store, by HKDF (RFC 5869): it tells nothing of this one.
+    pub fn audit_key(&self, store: &[u8]) -> Option<Zeroizing<[u8; KEY_LENGTH]>> {
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        let info = [store];
+        self.audit.expand(&info, HKDF_SHA256).ok()?.fill(bytes.as_mut()).ok()?;
+        Some(bytes)
     }
 
     /// Which key it is.

@@ -4,6 +4,8 @@
 //! secret is sealed or opened. What is damaged, or written by a newer version, is left as it is.
 
 mod accounts;
+mod audit;
+mod events;
 pub mod examine;
 mod file;
 mod grants;

@@ -8,15 +8,17 @@ use std::rc::Rc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit::{Audit, Requests};
 use super::recent::Recent;
 use super::record::Record;
 use super::traffic::Traffic;
 
 /// What one core has seen.
-#[derive(Debug)]
 pub struct Observer {
     pub recent: RefCell<Recent>,
     pub traffic: Traffic,
+    /// `None` where there is no audit log.
+    audit: Option<Requests>,
 }
 
 type Question = Box<dyn FnOnce(&Observer) + Send>;
@@ -29,10 +31,10 @@ pub struct Questions(mpsc::UnboundedReceiver<Question>);
 pub struct Cores(Vec<mpsc::UnboundedSender<Question>>);
 
 impl Observer {
-    /// That of one of `cores` cores.
-    pub fn of_one_core_among(cores: usize) -> Rc<Self> {
+    /// That of one of `cores` cores, which tells `audit` as well.
+    pub fn of_one_core_among(cores: usize, audit: &Audit) -> Rc<Self> {
         let recent = RefCell::new(Recent::of_one_core_among(cores));
-        Rc::new(Self { recent, traffic: Traffic::default() })
+        Rc::new(Self { recent, traffic: Traffic::default(), audit: audit.requests() })
     }
 
     /// A record for a request that begins.
@@ -43,6 +45,9 @@ impl Observer {
     /// Counts and remembers a request that has ended.
     pub fn ended(&self, record: Box<Record>) {
         self.traffic.count(&record);
+        if let Some(audit) = &self.audit {
+            audit.note(&record);
+        }
         self.recent.borrow_mut().remember(record);
     }
 }

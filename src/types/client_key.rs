@@ -62,7 +62,11 @@ pub struct Holding(Arc<AtomicUsize>);
 
 /// All keys of the proxy.
 #[derive(Debug, Default, PartialEq)]
-pub struct ClientKeys(Vec<Arc<ClientKey>>);
+pub struct ClientKeys {
+    valid: Vec<Arc<ClientKey>>,
+    /// Hashes of those that were taken away.
+    revoked: Vec<KeyHash>,
+}
 
 /// A new key. Fails only where the system has no random numbers.
 pub fn generate() -> Result<Secret, String> {
@@ -128,13 +132,18 @@ impl fmt::Display for KeyName {
 impl ClientKeys {
     /// These keys, and no others.
     pub fn new(keys: Vec<ClientKey>) -> Self {
-        Self(keys.into_iter().map(Arc::new).collect())
+        Self { valid: keys.into_iter().map(Arc::new).collect(), revoked: Vec::new() }
+    }
+
+    /// The same, and what was taken away.
+    pub fn without(self, revoked: Vec<KeyHash>) -> Self {
+        Self { revoked, ..self }
     }
 
     /// The same, those that were there `before` with the connections that they have.
     pub fn carrying_on(mut self, before: &Self) -> Self {
-        for key in &mut self.0 {
-            if let Some(old) = before.0.iter().find(|old| old.hash == key.hash) {
+        for key in &mut self.valid {
+            if let Some(old) = before.valid.iter().find(|old| old.hash == key.hash) {
                 let connections = Arc::clone(&old.connections);
                 *key = Arc::new(ClientKey { connections, ..ClientKey::clone(key) });
             }
@@ -151,11 +160,11 @@ impl ClientKeys {
         most: usize,
         now: impl FnOnce() -> WallTime,
     ) -> usize {
-        if self.0.is_empty() {
+        if self.valid.is_empty() {
             return most;
         }
         let now = now();
-        let valid = || self.0.iter().filter(|key| !key.has_expired(now));
+        let valid = || self.valid.iter().filter(|key| !key.has_expired(now));
         let count = valid().count();
         let least = usize::from(count <= most / 2);
         let each = (most / KEPT_BACK).checked_div(count).unwrap_or(0).max(least);
@@ -171,7 +180,13 @@ impl ClientKeys {
     pub fn find(&self, presented: &[u8]) -> Option<&Arc<ClientKey>> {
         let hash = KeyHash::of(presented);
         let is_it = |key: &&Arc<ClientKey>| bool::from(key.hash.0.ct_eq(&hash.0));
-        self.0.iter().fold(None, |found, key| if is_it(&key) { Some(key) } else { found })
+        self.valid.iter().fold(None, |found, key| if is_it(&key) { Some(key) } else { found })
+    }
+
+    /// Whether `presented` was a key and has been taken away.
+    pub fn has_revoked(&self, presented: &[u8]) -> bool {
+        let hash = KeyHash::of(presented);
+        self.revoked.iter().any(|revoked| revoked.0.ct_eq(&hash.0).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the command says: help, and one sentence for each mistake.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod audit;
 mod help;
 mod init;
 mod mistakes;

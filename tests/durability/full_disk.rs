@@ -2,6 +2,7 @@
 //! is room again.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -13,15 +14,32 @@ use crate::processes::{Home, Proxy, Sandbox, Shim, Told};
 const LIFE: i64 = 31 * 60;
 
 /// A small disk; it goes with this.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
     /// `None` where this is not root, or cannot mount.
-    fn mount(at: PathBuf) -> Option<Self> {
+    pub fn mount(at: PathBuf, megabytes: usize) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(&at).output();
+        let options = format!("size={megabytes}m,mode=700");
+        let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+        let mounted = Command::new("mount").args(mount).arg(&at).output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
+    }
+
+    /// Leaves not a byte free.
+    pub fn fill(&self) {
+        let mut filler = fs::File::create(self.filler()).unwrap();
+        for size in [1 << 16, 512, 1] {
+            while filler.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+
+    pub fn make_room(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
     }
 }
 
@@ -34,7 +52,7 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_degrades_the_account_and_costs_nothing_once_there_is_room() {
     let (shim, home) = (Shim::build(), Home::new());
-    let Some(disk) = Disk::mount(home.state_folder()) else {
+    let Some(disk) = Disk::mount(home.state_folder(), 1) else {
         assert!(std::env::var_os("CI").is_none(), "cannot mount a small disk");
         eprintln!("skipped: only root can mount a small disk");
         return;
@@ -43,18 +61,14 @@ fn a_full_disk_degrades_the_account_and_costs_nothing_once_there_is_room() {
     let start = || Proxy::start(&home, &sandbox, Some((&shim, Told::default()))).unwrap();
     let mut proxy = start();
     assert_eq!(proxy.get().0, 200);
-    let filler = disk.0.join("filler");
-    let mut size = 1 << 20;
-    while fs::write(&filler, vec![1; size]).is_err() {
-        size -= 512;
-    }
+    disk.fill();
     home.set_clock(LIFE);
     let (status, answer) = proxy.get();
     assert_eq!(status, 200, "{answer}\n{}", home.last_output());
     let (_, ready) = proxy.ready();
     assert!(ready.contains("\"degraded\":true"), "{ready}");
     assert!(home.last_output().contains("could not be written to the store"));
-    fs::remove_file(&filler).unwrap();
+    disk.make_room();
     let deadline = Instant::now() + Duration::from_secs(10);
     while proxy.ready().1.contains("degraded") {
         assert!(Instant::now() < deadline, "it stays degraded: {}", home.last_output());

@@ -88,7 +88,7 @@ fn carry_out(shim: &Shim, kill: Kill) -> Seen {
     let sandbox = Sandbox::start(kill.rotation, None);
     prepare(&home, &sandbox, kill.phase);
     let issued_before = sandbox.tokens_issued();
-    let told = Told { log: true, kill: Some((kill.at, kill.when)) };
+    let told = Told { log: true, kill: Some((kill.at, kill.when)), ..Told::default() };
     if let Some(mut proxy) = Proxy::start(&home, &sandbox, Some((shim, told))) {
         proxy.get();
         // A call that has begun is the end, now or in a moment.
@@ -138,7 +138,7 @@ fn undisturbed(shim: &Shim, rotation: &'static str, phase: Phase) -> usize {
     let home = Home::new();
     let sandbox = Sandbox::start(rotation, None);
     prepare(&home, &sandbox, phase);
-    let told = Told { log: true, kill: None };
+    let told = Told { log: true, ..Told::default() };
     let mut proxy = Proxy::start(&home, &sandbox, Some((shim, told))).unwrap();
     assert_eq!(proxy.get().0, 200);
     home.calls().len()

@@ -25,6 +25,8 @@ pub struct Told {
     pub log: bool,
     /// The call to die at, and whether before or after it.
     pub kill: Option<(usize, &'static str)>,
+    /// Whether there is an audit log, at [`Home::audit`], that can be made to hang.
+    pub audit: bool,
 }
 
 impl Shim {
@@ -48,6 +50,9 @@ impl Shim {
         command.env("LD_PRELOAD", &self.0).env("SHIM_CLOCK", home.clock());
         if told.log {
             command.env("SHIM_LOG", home.log());
+        }
+        if told.audit {
+            command.env("SHIM_HANG", home.audit()).env("HUBSPOT_PROXY_AUDIT__FILE", home.audit());
         }
         if let Some((at, when)) = told.kill {
             command.env("SHIM_KILL_AT", at.to_string()).env("SHIM_KILL_WHEN", when);
@@ -84,6 +89,32 @@ impl Home {
 
     fn log(&self) -> PathBuf {
         self.0.path().join("calls")
+    }
+
+    /// Where the audit log is; its folder is its own.
+    pub fn audit(&self) -> PathBuf {
+        self.0.path().join("audit/audit.log")
+    }
+
+    /// Runs a command in this home, and returns what it printed and whether it succeeded.
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = self.command();
+        let output = command.args(arguments).env("HUBSPOT_ACCESS_TOKEN", "x").output().unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    fn command(&self) -> Command {
+        let root = self.0.path();
+        let mut command = Command::new(BINARY);
+        command
+            .current_dir(root)
+            .env_clear()
+            .env("HOME", root)
+            .env("XDG_CONFIG_HOME", root.join("config"))
+            .env("XDG_STATE_HOME", root.join("state"))
+            .env("XDG_RUNTIME_DIR", root);
+        command
     }
 
     /// The writing calls of the process that logged them, in order.
@@ -184,15 +215,9 @@ impl Proxy {
     pub fn start(home: &Home, sandbox: &Sandbox, shim: Option<(&Shim, Told)>) -> Option<Self> {
         let root = home.0.path();
         let _ = fs::remove_file(home.log());
-        let mut command = Command::new(BINARY);
+        let mut command = home.command();
         command
             .args(["serve", "--listen", "localhost:0"])
-            .current_dir(root)
-            .env_clear()
-            .env("HOME", root)
-            .env("XDG_CONFIG_HOME", root.join("config"))
-            .env("XDG_STATE_HOME", root.join("state"))
-            .env("XDG_RUNTIME_DIR", root)
             .env("HUBSPOT_PROXY_UPSTREAM__URL", &sandbox.origin)
             .env("HUBSPOT_PROXY_SERVER__THREADS", "1")
             .env("HUBSPOT_CLIENT_ID", "sandbox-client")
@@ -212,6 +237,18 @@ impl Proxy {
     /// The status and the text of an answer; status 0 where there is none.
     pub fn get(&mut self) -> (u16, String) {
         get(&self.origin, "/crm/v3/objects/contacts?limit=1").unwrap_or_default()
+    }
+
+    /// An address for connections of one's own.
+    pub fn address(&self) -> &str {
+        authority(&self.origin)
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has; whether it succeeded.
+    pub fn terminate(&mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
     }
 
     /// What `/_proxy/ready` says.

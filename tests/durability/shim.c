@@ -6,6 +6,7 @@
  *   SHIM_KILL_AT=N        the call to die at, counted from 1; without it nothing is killed
  *   SHIM_KILL_WHEN=...    "before" or "after" it
  *   SHIM_LOG=FILE         one line a call: its name and the file that it is about
+ *   SHIM_HANG=FILE        writes and syncs of FILE do not return as long as there is a file FILE.hang
  *   SHIM_CLOCK=FILE       the wall clock is ahead by the seconds that the file holds (a long)
  */
 #define _GNU_SOURCE
@@ -31,12 +32,17 @@ static long kill_at;
 static int kill_after;
 static int log_fd = -1;
 static volatile long *clock_ahead;
+static const char *hang;
+static char hang_while[512];
 
 __attribute__((constructor)) static void read_environment(void) {
     const char *at = getenv("SHIM_KILL_AT");
     const char *when = getenv("SHIM_KILL_WHEN");
     const char *log = getenv("SHIM_LOG");
     const char *clock = getenv("SHIM_CLOCK");
+    hang = getenv("SHIM_HANG");
+    if (hang)
+        snprintf(hang_while, sizeof hang_while, "%s.hang", hang);
     kill_at = at ? atol(at) : 0;
     kill_after = when && strcmp(when, "after") == 0;
     if (clock) {
@@ -77,8 +83,22 @@ static int counts(int fd, const char *path) {
     return S_ISREG(about.st_mode) || S_ISDIR(about.st_mode) || S_ISSOCK(about.st_mode);
 }
 
+/* As a disk that does not answer: nothing but its answer ends the call. */
+static void hang_on(int fd) {
+    char link[64], target[512] = "";
+    if (!hang || fd < 0)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    target[length > 0 ? length : 0] = 0;
+    while (strcmp(target, hang) == 0 && access(hang_while, F_OK) == 0)
+        usleep(2000);
+}
+
 /* Whether this is the call to die at; dies here if it is to be before it. */
 static int enter(const char *name, int fd, const char *path) {
+    if (!path)
+        hang_on(fd);
     if (!counts(fd, path))
         return 0;
     long number = atomic_fetch_add(&calls, 1) + 1;

@@ -42,7 +42,7 @@ fn a_proxy_that_is_stopped_in_mid_refresh_keeps_its_lock_and_loses_nothing() {
     let (shim, home) = (Shim::build(), Home::new());
     let sandbox = Sandbox::start("strict", Some((&shim, &home)));
     let start = |log| {
-        let told = Told { log, kill: None };
+        let told = Told { log, ..Told::default() };
         Proxy::start(&home, &sandbox, Some((&shim, told))).unwrap()
     };
     let (mut another, mut one) = (start(false), start(true));

@@ -20,6 +20,7 @@ mod attacks;
 #[cfg(unix)]
 mod control_socket;
 mod doctor;
+mod audit;
 mod early_answers;
 mod exec;
 mod garbage;

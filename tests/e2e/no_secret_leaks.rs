@@ -2,9 +2,11 @@
 
 use crate::client::{Client, exchange, get};
 use crate::h2_client::{block_on, connect, request, send};
+use crate::home::Home;
 use crate::proxy::{Proxy, Setup};
 use crate::tls::Authority;
 use crate::upstream::{OK, Peer, Upstream};
+use crate::waiting::until;
 
 /// Everything of which no part may show. Each test value holds one of these.
 const MARKS: [&str; 14] = [
@@ -131,7 +133,9 @@ fn nothing_secret_is_printed_or_said_when_all_goes_well() {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\nSet-Cookie: ANSWERBODY\r\nX-Up: ANSWERBODY\r\nContent-Length: 10\r\n\r\nANSWERBODY",
     );
-    let proxy = noisy(setup(&upstream.url()));
+    let home = Home::new();
+    let proxy =
+        noisy(setup(&upstream.url()).in_home(&home).env("HUBSPOT_PROXY_AUDIT__FILE", "audit.log"));
     run(&proxy);
     let log = proxy.stderr();
     assert!(
@@ -139,6 +143,10 @@ fn nothing_secret_is_printed_or_said_when_all_goes_well() {
         "the requests are logged: {log}"
     );
     assert!(log.contains("{redacted}"), "{log}");
+    let audit = || std::fs::read_to_string(home.path().join("audit.log")).unwrap();
+    until("the last request is in the audit log", || audit().contains("/_proxy/health"));
+    assert!(audit().contains("{redacted}"), "{}", audit());
+    assert_clean("the audit log", &audit());
 }
 
 #[test]

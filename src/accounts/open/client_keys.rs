@@ -11,12 +11,15 @@ use crate::types::policy::{Part, Policy};
 impl Opener {
     /// The client keys: those in the store, if there is one, and the child's. Those that are in `previous` keep their connections.
     pub(super) async fn keys(&self, previous: Option<&Accounts>) -> Result<ClientKeys, OpenError> {
-        let stored = match &self.store {
-            Some(store) => store.keys().await.map_err(OpenError::Unreadable)?,
-            None => Vec::new(),
+        let (stored, revoked) = match &self.store {
+            Some(store) => {
+                let stored = store.keys().await.map_err(OpenError::Unreadable)?;
+                (stored, store.revoked_keys().await.map_err(OpenError::Unreadable)?)
+            }
+            None => Default::default(),
         };
         let keys = stored.into_iter().map(client_key).chain(self.child_key.clone());
-        let keys = ClientKeys::new(keys.collect());
+        let keys = ClientKeys::new(keys.collect()).without(revoked);
         Ok(match previous {
             Some(previous) => keys.carrying_on(previous.keys()),
             None => keys,

@@ -12,6 +12,7 @@ use crate::credential::source::refresh_token::RefreshTokenSource;
 use crate::credential::source::static_token::StaticTokenSource;
 use crate::credential::{Credential, Engine, Grant};
 use crate::oauth::{AccessKeyEndpoint, IntrospectionEndpoint, TokenEndpoint, TokenInfoEndpoint};
+use crate::telemetry::audit::Audit;
 use crate::types::account::AccountName;
 use crate::types::clock::SharedClock;
 use crate::types::origin::Origin;
@@ -30,6 +31,7 @@ pub struct Surroundings {
     pub introspect_url: Option<String>,
     pub refresh_ahead: Duration,
     pub clock: SharedClock,
+    pub audit: Audit,
     /// Where refreshes run.
     pub runtime: Handle,
 }
@@ -109,6 +111,7 @@ impl Surroundings {
         Engine {
             ahead: self.refresh_ahead,
             clock: Arc::clone(&self.clock),
+            audit: self.audit.clone(),
             runtime: self.runtime.clone(),
             grant,
             hub_id,

@@ -14,7 +14,7 @@ use crate::oauth::{
     TokenInfoEndpoint,
 };
 use crate::store::sqlite::SqliteStore;
-use crate::store::{AccountStore, NewAccount, StoredKind, StoredToken};
+use crate::store::{AccountStore, NewAccount, Obtained, StoredKind, StoredToken};
 use crate::types::account::{About, AccountName, Identity};
 use crate::types::clock::{Clock, SystemClock};
 use crate::types::secret::Secret;
@@ -169,6 +169,7 @@ impl Importing<'_> {
 
     fn bare(&self, kind: StoredKind, secret: Secret) -> NewAccount {
         NewAccount {
+            obtained: Obtained::Import,
             kind,
             secret,
             access_token: None,

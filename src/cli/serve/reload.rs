@@ -16,6 +16,8 @@ use crate::config::{
     Written,
 };
 use crate::server::service_manager::ServiceManager;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::audit::event::{Change, What};
 use crate::types::clock::SharedClock;
 
 /// What a reload starts from.
@@ -33,6 +35,7 @@ pub struct Reloading {
     pub clock: SharedClock,
     /// Waits for the end of a reload.
     pub manager: ServiceManager,
+    pub audit: Audit,
     pub state: SharedReloadState,
 }
 
@@ -132,6 +135,9 @@ impl Reloading {
                     true => info!("the configuration was read again: nothing to change"),
                     false => info!("the configuration was reloaded: changed {}", now.join(", ")),
                 }
+                if !now.is_empty() {
+                    self.audit.note(on_record(&now));
+                }
                 if !later.is_empty() {
                     warn!("takes effect at the next start: {}", later.join(", "));
                 }
@@ -148,4 +154,14 @@ impl Reloading {
         }
         self.state.store(Arc::new(state));
     }
+}
+
+/// What an audit log says of a reload that has changed these keys.
+fn on_record(changed: &[String]) -> Change {
+    let is_policy = |key: &String| key.starts_with("policy.") || key.contains(".policy.");
+    let what = match changed.iter().any(is_policy) {
+        true => What::PolicyChanged,
+        false => What::Reloaded,
+    };
+    Change::new(what).with_detail(changed.join(", "))
 }

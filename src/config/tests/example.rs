@@ -45,6 +45,11 @@ fn the_values_of_the_example_are_the_defaults() {
     assert_eq!(format!("{:?}", full.oauth), format!("{:?}", plain.oauth));
     assert_eq!(format!("{:?}", full.policy), format!("{:?}", plain.policy));
     assert_eq!(format!("{:?}", full.log), format!("{:?}", plain.log));
+    let least = Start::with_file("[audit]\nfile = \"audit.log\"").env("HUBSPOT_ACCESS_TOKEN", "t");
+    let (mut least, mut full) = (least.config().audit.unwrap(), full.audit.unwrap());
+    (least.file, full.file) = Default::default();
+    assert_eq!(format!("{full:?}"), format!("{least:?}"));
+    assert!(plain.audit.is_none());
 }
 
 #[test]

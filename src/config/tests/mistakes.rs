@@ -31,7 +31,7 @@ fn each_mistake_is_named_with_its_line_and_its_mend() {
         ("[log]\nweather = 1", "line 2: unknown key `log.weather`; `[log]` has requests"),
         (
             "weather = 1",
-            "; the top level has default_account, legacy_oauth_shim, server, upstream, oauth, store, log, policy, accounts",
+            "; the top level has default_account, legacy_oauth_shim, server, upstream, oauth, store, log, audit, policy, accounts",
         ),
         (
             "[accounts.b]\ntoke = 1",
@@ -257,7 +257,7 @@ fn no_error_tells_a_secret_that_was_written_into_the_file() {
         // As the value of every key, where the key does not take any text.
         files.extend(
             KEYS.iter()
-                .filter(|key| !matches!(key.leaf(), "ca_file" | "client_id"))
+                .filter(|key| !matches!(key.leaf(), "ca_file" | "file" | "client_id"))
                 .map(|key| format!("{} = \"{secret}\"", key.path.replace("NAME", "a"))),
         );
         for file in files {
@@ -293,7 +293,7 @@ fn no_error_tells_a_secret_that_was_set_in_the_environment() {
     for secret in SECRETS {
         let mut variables: Vec<String> = KEYS
             .iter()
-            .filter(|key| !matches!(key.leaf(), "ca_file" | "client_id"))
+            .filter(|key| !matches!(key.leaf(), "ca_file" | "file" | "client_id"))
             .map(|key| key.variable("ACME"))
             .collect();
         variables.push("HUBSPOT_PROXY_TOKEN".to_owned());

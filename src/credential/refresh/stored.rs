@@ -45,6 +45,7 @@ impl Refresher {
         for last in [false, true] {
             if let Some(token) = self.take_over(credential, &stored) {
                 credential.publish(token);
+                self.refreshed(credential, Some("fetched by another process"));
                 self.stands(credential, Standing::Well);
                 return Ok(());
             }
@@ -174,6 +175,7 @@ impl Refresher {
                 self.state.lock().unsaved = None;
                 portal?;
                 credential.publish(published);
+                self.refreshed(credential, None);
                 self.stands(credential, Standing::Well);
                 Ok(())
             }
@@ -185,6 +187,7 @@ impl Refresher {
             Err(_) => {
                 if portal.is_ok() {
                     credential.publish(published);
+                    self.refreshed(credential, Some("not in the store, which cannot be written"));
                     self.stands(credential, Standing::Degraded);
                 }
                 self.write_until_taken(credential, grant, presented.version, refresh_token, token)

@@ -12,6 +12,7 @@ use super::super::hot::{Freshness, HotToken};
 use super::super::source::{Fetch, FetchError, Fetched, TokenSource};
 use super::super::{Credential, Engine, Grant, Unavailable};
 use crate::store::GrantStore;
+use crate::telemetry::audit::Audit;
 use crate::types::account::{AccountName, Identity};
 use crate::types::clock::{Clock, WallTime};
 use crate::types::secret::Secret;
@@ -225,6 +226,7 @@ impl Account {
         let engine = Engine {
             ahead: AHEAD,
             clock: Arc::clone(clock) as _,
+            audit: Audit::default(),
             runtime: Handle::current(),
             grant: store.map(|store| Grant { store, seed: Some(secret(SEED)) }),
             hub_id,

@@ -72,7 +72,12 @@ fn valid(
     keys: &ClientKeys,
     now: &impl Fn() -> WallTime,
 ) -> Result<Arc<ClientKey>, Refusal> {
-    let key = keys.find(value).ok_or(Refusal::ClientKeyInvalid("it is not known"))?;
+    let Some(key) = keys.find(value) else {
+        return Err(Refusal::ClientKeyInvalid(match keys.has_revoked(value) {
+            true => "it has been revoked",
+            false => "it is not known",
+        }));
+    };
     match key.has_expired(now()) {
         true => Err(Refusal::ClientKeyInvalid("its time is over")),
         false => Ok(Arc::clone(key)),

@@ -5,12 +5,14 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::events::AccountEvent;
 use super::{Inner, SqliteStore, millis, number, time};
 use crate::store::lock::FileLock;
 use crate::store::{
-    AccountStore, NewAccount, Origins, Pending, StoreError, StoredAccount, StoredKind,
+    AccountStore, NewAccount, Obtained, Origins, Pending, StoreError, StoredAccount, StoredKind,
     StoredSecrets,
 };
+use crate::telemetry::audit::event::What;
 use crate::types::account::{About, AccountName};
 
 impl AccountStore for SqliteStore {
@@ -136,6 +138,14 @@ impl Inner {
         .execute(&mut *transaction)
         .await;
         replaced.map_err(|error| self.unusable(&error))?;
+        let what = match new.obtained {
+            Obtained::Login => What::Login,
+            Obtained::Import => What::Import,
+        };
+        let hub_id = new.hub_id.map(|id| format!(", Hub ID {id}")).unwrap_or_default();
+        let detail = Some(format!("{}{hub_id}", new.kind.name()));
+        let event = AccountEvent { account: Some(account), detail, ..AccountEvent::of(what) };
+        self.note(&mut transaction, event).await?;
         self.commit(transaction).await
     }
 
@@ -153,6 +163,10 @@ impl Inner {
         .execute(&mut *transaction)
         .await;
         let wiped = wiped.map_err(|error| self.unusable(&error))?.rows_affected() > 0;
+        if wiped {
+            let event = AccountEvent { account: Some(account), ..AccountEvent::of(What::Logout) };
+            self.note(&mut transaction, event).await?;
+        }
         self.commit(transaction).await?;
         self.empty_log().await?;
         Ok(wiped)
@@ -160,10 +174,18 @@ impl Inner {
 
     async fn remove(&self, account: &AccountName) -> Result<bool, StoreError> {
         let _lock = self.lock_soon(account).await?;
+        let mut transaction = self.begin().await?;
         let delete = sqlx::query("DELETE FROM accounts WHERE name = ?").bind(account.as_str());
-        let removed = delete.execute(&self.pool).await.map_err(|error| self.unusable(&error))?;
+        let removed = delete.execute(&mut *transaction).await;
+        let removed = removed.map_err(|error| self.unusable(&error))?.rows_affected() > 0;
+        if removed {
+            let event = AccountEvent::of(What::AccountRemoved);
+            let event = AccountEvent { account: Some(account), ..event };
+            self.note(&mut transaction, event).await?;
+        }
+        self.commit(transaction).await?;
         self.empty_log().await?;
-        Ok(removed.rows_affected() > 0)
+        Ok(removed)
     }
 }
 

@@ -12,8 +12,10 @@ use super::super::lock::FileLock;
 use super::{StoreError, options, private, unusable};
 
 /// The schema, step by step; none of these is ever changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "accounts", include_str!("../../../migrations/sqlite/0001_accounts.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "accounts", include_str!("../../../migrations/sqlite/0001_accounts.sql")),
+    (2, "audit", include_str!("../../../migrations/sqlite/0002_audit.sql")),
+];
 
 /// Makes the store where there is none, and refuses one that others could have written.
 pub(super) async fn prepare(path: &Path) -> Result<(), StoreError> {

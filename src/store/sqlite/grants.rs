@@ -8,11 +8,13 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 use subtle::ConstantTimeEq;
 
+use super::events::AccountEvent;
 use super::{Inner, SqliteStore, millis, number, time};
 use crate::store::lock::FileLock;
 use crate::store::{
     GrantStore, LockedGrant, Origins, Pending, StoreError, StoredGrant, StoredToken,
 };
+use crate::telemetry::audit::event::What;
 use crate::types::account::AccountName;
 use crate::types::clock::WallTime;
 use crate::types::secret::Secret;
@@ -76,6 +78,8 @@ impl Inner {
         .execute(&mut *transaction)
         .await;
         seeded.map_err(|error| self.unusable(&error))?;
+        let event = AccountEvent { account: Some(account), ..AccountEvent::of(What::Seeded) };
+        self.note(&mut transaction, event).await?;
         self.commit(transaction).await
     }
 

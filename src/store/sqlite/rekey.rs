@@ -67,6 +67,7 @@ impl Inner {
         for row in rows.map_err(failed)? {
             self.seal_row(&mut transaction, keys, &row).await?;
         }
+        self.seal_audit_keys(&mut transaction, keys).await?;
         let id = keys.current.id().as_bytes().to_vec();
         let set = sqlx::query("UPDATE store SET key_id = ?").bind(id);
         set.execute(&mut *transaction).await.map_err(failed)?;

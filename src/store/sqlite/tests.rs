@@ -1,5 +1,6 @@
 //! The store on a real disk: its contract, and what becomes of it when files are not as they were.
 
+mod audit;
 mod contract;
 mod damage;
 mod rekeying;
@@ -14,7 +15,8 @@ use super::SqliteStore;
 use crate::config::{Environment, SecretRef};
 use crate::store::key::KeyPlace;
 use crate::store::{
-    AccountStore, GrantStore, NewAccount, Origins, StoreError, StoredGrant, StoredKind, StoredToken,
+    AccountStore, GrantStore, NewAccount, Obtained, Origins, StoreError, StoredGrant, StoredKind,
+    StoredToken,
 };
 use crate::types::account::{About, AccountName};
 use crate::types::clock::WallTime;
@@ -102,6 +104,7 @@ fn token(text: &str) -> StoredToken {
 
 fn login(kind: StoredKind, credential: &str) -> NewAccount {
     NewAccount {
+        obtained: Obtained::Login,
         kind,
         secret: secret(credential),
         access_token: (kind == StoredKind::OAuth).then(|| token("access-of-the-login")),

@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod app;
 mod control;
+mod dashboard;
 mod exit;
 mod explain;
 mod hygiene;
@@ -19,6 +20,7 @@ mod status;
 mod store;
 mod sunset;
 mod terminal;
+mod web_browser;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +89,9 @@ enum Command {
     /// What clients still call that HubSpot retires
     #[command(after_help = sunset::HELP)]
     Sunset(sunset::SunsetArgs),
+    /// Open the dashboard of the running proxy in the browser
+    #[command(after_help = dashboard::HELP)]
+    Dashboard(dashboard::DashboardArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -127,7 +132,11 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
         Command::Keys(command) => keys::run(config, &command),
-        Command::Status(_) | Command::Explain(_) | Command::Scopes(_) | Command::Sunset(_)
+        Command::Status(_)
+        | Command::Explain(_)
+        | Command::Dashboard(_)
+        | Command::Scopes(_)
+        | Command::Sunset(_)
             if config.is_some() =>
         {
             Err(Failure::usage(format!(
@@ -138,6 +147,7 @@ fn dispatch(name: &str, cli: Cli) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
         Command::Sandbox(_) if config.is_some() => {
             Err(Failure::usage("`sandbox` has no configuration file: leave out --config"))
         }

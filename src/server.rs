@@ -154,6 +154,9 @@ impl Server {
         // The cores hold the sockets as well: when the last lets go, connections are refused. The
         // file of a Unix socket goes now, so that a successor can have its place at once.
         drop(self.doors);
+        if let Some(admin) = &self.plan.admin {
+            admin.api.end_streams();
+        }
         // Without a receiver no core is left to be told.
         let _ = stop.send(true);
         while let Some(outcome) = ended.recv().await {

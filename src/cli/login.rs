@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use http::StatusCode;
 use tokio::runtime::Builder;
 
 use super::store::Context;
-use super::{Failure, app, print, terminal};
+use super::{Failure, app, print, terminal, web_browser};
 use crate::accounts::login::callback::{Callback, parse_pasted};
 use crate::accounts::login::listener::{Arrived, CallbackListener};
 use crate::accounts::login::{Begun, Brought, Endpoints, Wish, objection};
-use crate::config::{AccountConfig, Consent, CredentialConfig, SECRET_VARIABLES, parse_duration};
+use crate::config::{AccountConfig, Consent, CredentialConfig, parse_duration};
 use crate::oauth::{App, IntrospectionEndpoint, TokenEndpoint};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, GrantStore, NewAccount};
@@ -219,7 +218,7 @@ impl Login<'_> {
         let listener = listener.map_err(Failure::failed)?;
         self.show_url();
         if !args.no_browser {
-            open_browser(&self.begun.url);
+            web_browser::open(&self.begun.url);
         }
         print::note(format!("Waiting for HubSpot's answer at {redirect_uri} ..."));
         let waiting = listener.wait(async |arrived: Arrived| {
@@ -355,25 +354,5 @@ fn describe_pasted(stray: crate::accounts::login::callback::Stray) -> String {
         Stray::Elsewhere | Stray::Method => "this is not the address that the browser ended on: it begins as oauth.redirect_uri does".to_owned(),
         Stray::OtherLogin => "this address belongs to another login: open the URL above, and paste what comes of it".to_owned(),
         Stray::Malformed(why) => why.to_owned(),
-    }
-}
-
-/// Opens the user's browser, which gets no secret to inherit. Failure is only a word: the URL has been
-/// printed.
-fn open_browser(url: &str) {
-    let has_display = !cfg!(all(unix, not(target_os = "macos")))
-        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
-    if !has_display {
-        return;
-    }
-    let opened = open::commands(url).into_iter().any(|mut command| {
-        for secret in SECRET_VARIABLES {
-            command.env_remove(secret);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().is_ok()
-    });
-    if !opened {
-        print::note("No browser could be opened.");
     }
 }

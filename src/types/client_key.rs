@@ -131,6 +131,11 @@ impl ClientKeys {
         Self(keys.into_iter().map(Arc::new).collect())
     }
 
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = &ClientKey> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
     /// The same, those that were there `before` with the connections that they have.
     pub fn carrying_on(mut self, before: &Self) -> Self {
         for key in &mut self.0 {

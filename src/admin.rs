@@ -2,7 +2,7 @@
 //!
 //! Health, readiness and the dashboard's page are answered on the spot, from what the core knows. The
 //! admin API (`/_proxy/api/`) is answered on the control plane, and only to who shows the admin key or, to
-//! read, the token of a dashboard; a GET of it changes nothing.
+//! read and to log in, the token of a dashboard; a GET of it changes nothing.
 
 pub mod access;
 pub mod api;
@@ -11,6 +11,7 @@ mod explain;
 mod health;
 mod keys;
 mod live;
+mod logins;
 mod metrics;
 mod scopes;
 mod sessions;
@@ -83,9 +84,11 @@ impl Admin {
     fn admin(&self, head: &Parts, body: Incoming) -> Result<LocalAnswer, Refusal> {
         let remote = self.remote.clone().ok_or(Refusal::NotFound)?;
         let reads = matches!(head.method, Method::GET | Method::HEAD);
+        let path = head.uri.path();
+        let is_for_a_page = reads || head.method == Method::POST && logins::is_begun_at(path);
         let is_admitted = remote.key.is_shown_in(&head.headers)
-            || reads && remote.api.sessions().admit(&head.headers)
-            || head.method == Method::POST && head.uri.path() == dashboard::SESSION;
+            || is_for_a_page && remote.api.sessions().admit(&head.headers)
+            || head.method == Method::POST && path == dashboard::SESSION;
         if !is_admitted {
             return Err(Refusal::AdminKeyRequired);
         }

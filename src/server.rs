@@ -16,7 +16,7 @@ mod users;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use thiserror::Error;
@@ -103,6 +103,7 @@ impl Server {
                 accounts: Shared::clone(&accounts),
                 cores,
                 clock: Arc::clone(&clock),
+                logins: OnceLock::new(),
             }),
             key: Arc::new(key),
             runtime,

@@ -1,9 +1,11 @@
 //! Logging in: the authorization-code flow (RFC 6749, section 4.1), from the URL that the user opens to
 //! what is to be stored.
 //!
-//! It asks HubSpot and judges what comes; it reads no terminal and writes no store.
+//! It asks HubSpot and judges what comes; it reads no terminal, and only [`keep`] writes to the store.
 
 pub mod callback;
+pub mod here;
+pub mod keep;
 pub mod listener;
 pub mod page;
 
@@ -12,12 +14,13 @@ use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope, url::ParseError,
 };
 
-use crate::config::Consent;
+use crate::config::{Config, Consent};
 use crate::oauth::{
     App, Code, CodeError, Introspected, IntrospectionEndpoint, TokenEndpoint, TokenError,
 };
 use crate::store::{NewAccount, StoredKind, StoredToken};
 use crate::types::clock::SharedClock;
+use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 
 /// Scopes that other vendors have for refresh tokens, and HubSpot has not.
@@ -72,6 +75,20 @@ pub fn objection(consent: &Consent) -> Option<String> {
     let foreign = all.into_iter().find(|scope| FOREIGN_SCOPES.contains(&scope.as_str()))?;
     Some(format!(
         "HubSpot has no scope `{foreign}`, and shows an error page when it is asked for: remove it, since a refresh token always comes"
+    ))
+}
+
+/// Refuses an endpoint that would get a credential and is at neither of the origins that it is for. `key`
+/// is the setting that `url` is from.
+pub fn check_origin(config: &Config, key: &str, url: &str) -> Result<(), String> {
+    let of = |url: &str| Origin::of_url(url).map(|origin| origin.serialized());
+    let origin = of(url).map_err(|error| format!("{key}: {error}"))?;
+    let token = of(&config.oauth.token_url).map_err(|error| format!("oauth.token_url: {error}"))?;
+    if [config.upstream.url.serialized(), token].contains(&origin) {
+        return Ok(());
+    }
+    Err(format!(
+        "{key} is at {origin}, where no credential is sent, since neither upstream.url nor oauth.token_url is there: correct it"
     ))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -22,8 +22,9 @@ use super::explain::Told;
 use super::live::{self, Live};
 use super::sessions::Sessions;
 use super::status::{self, About};
-use super::{dashboard, keys, metrics, scopes, sunset};
+use super::{dashboard, keys, logins, metrics, scopes, sunset};
 use crate::accounts::Shared;
+use crate::accounts::login::here::Logins;
 use crate::telemetry::cores::Cores;
 use crate::telemetry::recent::Which;
 use crate::telemetry::traffic::TrafficSummary;
@@ -52,6 +53,8 @@ pub struct Knowledge {
     pub accounts: Shared,
     pub cores: Cores,
     pub clock: SharedClock,
+    /// Set where the proxy keeps accounts in a store.
+    pub logins: OnceLock<Logins>,
 }
 
 impl Api {
@@ -68,6 +71,7 @@ impl Api {
             .route("/_proxy/api/scopes", get(show_scopes))
             .route("/_proxy/api/sunset", get(show_sunset))
             .route("/_proxy/api/keys", get(list_keys))
+            .merge(logins::routes())
             .fallback(async || wrong(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {
                 wrong(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
@@ -81,6 +85,12 @@ impl Api {
     /// Who may look at the dashboard.
     pub(super) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Lets the dashboard begin logins.
+    pub fn offer(&self, logins: Logins) {
+        // Set once, by the one that starts the proxy.
+        let _ = self.knowledge.logins.set(logins);
     }
 
     /// Ends what would go on by itself and hold up the end of the proxy.

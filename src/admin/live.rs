@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::api::{Knowledge, wrong};
 use super::explain::Told;
-use super::status;
+use super::{status, sunset};
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::traffic::TrafficSummary;
 
@@ -30,6 +30,8 @@ use crate::telemetry::traffic::TrafficSummary;
 const EVERY: Duration = Duration::from_millis(500);
 /// Requests that an update shows of those that have ended since the one before, and as many failures.
 const SHOWN: usize = 20;
+/// Operations and clients that are shown of those who call what HubSpot retires.
+const RETIRING: usize = 50;
 /// More do not read at once.
 const MOST_READERS: usize = 16;
 /// A reader begins anew after that, and shows once more that it may.
@@ -63,15 +65,7 @@ impl Live {
             return None;
         }
         let (sender, receiver) = mpsc::channel(1);
-        let (newest, mut ending) = (self.newest.subscribe(), self.ending.subscribe());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = pass_on(newest, sender) => {}
-                // An error says that the sender is gone, and with it the proxy.
-                _ = ending.wait_for(|ending| *ending) => {}
-                () = tokio::time::sleep(LONGEST) => {}
-            }
-        });
+        tokio::spawn(feed(sender, self.newest.subscribe(), self.ending.subscribe()));
         if !std::mem::replace(&mut *running, true) {
             tokio::spawn(Arc::clone(self).sample());
         }
@@ -97,6 +91,20 @@ impl Live {
             self.newest.send_replace(line.into());
             since = now;
         }
+    }
+}
+
+/// Sends updates to a reader until it goes away, or has to.
+async fn feed(
+    reader: mpsc::Sender<Bytes>,
+    newest: watch::Receiver<Bytes>,
+    mut ending: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = pass_on(newest, reader) => {}
+        // An error says that the sender is gone, and with it the proxy.
+        _ = ending.wait_for(|ending| *ending) => {}
+        () = tokio::time::sleep(LONGEST) => {}
     }
 }
 
@@ -135,12 +143,15 @@ impl Knowledge {
         let requests = told.iter().map(|told| told.explained(&accounts, now, wall));
         let requests: Vec<Value> = requests.collect();
         let all = traffic.all();
+        let mut retiring = sunset::of(&traffic.retiring);
+        retiring.truncate(RETIRING);
         json!({
             "at_ms": wall.0,
             "status": status::overview(self, &traffic),
             "upstream_seconds": histogram(&all.upstream_time),
             "added_seconds": histogram(&all.time_before),
             "requests": requests,
+            "retiring": retiring,
         })
     }
 }
@@ -179,3 +190,6 @@ pub async fn stream(State(live): State<Arc<Live>>) -> Response {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::Failure;
 use super::store::Context;
+use crate::accounts::login;
 use crate::config::{OAuthConfig, SecretRef};
 use crate::oauth::retirement;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AccountStore, Origins, StoreError, StoredAccount, StoredKind};
 use crate::types::account::AccountName;
-use crate::types::origin::Origin;
 use crate::types::secret::Secret;
 
 /// The account that a command is about when it names none.
@@ -55,15 +55,7 @@ pub fn read(
 
 /// Refuses an endpoint that would get a credential and is at neither of the origins that it is for.
 pub fn check_origin(context: &Context, key: &str, url: &str) -> Result<(), Failure> {
-    let origin = Origin::of_url(url).map_err(Failure::usage)?.serialized();
-    let api = context.config.upstream.url.serialized();
-    let token = Origin::of_url(&context.config.oauth.token_url).map_err(Failure::usage)?;
-    if [&api, &token.serialized()].contains(&&origin) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{key} is at {origin}, where no credential is sent, since neither upstream.url nor oauth.token_url is there: correct it"
-    )))
+    login::check_origin(&context.config, key, url).map_err(Failure::usage)
 }
 
 /// Writes a secret into a new file that only this user can read.

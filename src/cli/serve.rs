@@ -19,6 +19,7 @@ use super::sandbox::Beside;
 use super::shutdown::Signals;
 use super::{Failure, app, print, store};
 use crate::accounts::follow::follow;
+use crate::accounts::login::here::Logins;
 use crate::accounts::open::{OAuthGrant, Opener, Surroundings};
 use crate::accounts::{Account, Accounts, Kind, Shared};
 use crate::admin::Remote;
@@ -148,7 +149,10 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     };
     let watch = store.as_ref().map(|store| store.watch());
     announce(&opener.config, &roster, file.as_deref(), &shown, args.sandbox);
-    let opener = Mutex::new(opener);
+    let opener = Arc::new(Mutex::new(opener));
+    if let Some(Remote { api, .. }) = server.admin() {
+        api.offer(Logins::new(Arc::clone(&opener)));
+    }
     let outcome = runtime.block_on(async {
         let reloading = reloading.run(triggers, &opener, &accounts);
         let serving = server.run(signals.requested());

@@ -17,6 +17,7 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["help"],
         &["serve", "--help"],
         &["sandbox", "--help"],
+        &["dashboard", "--help"],
         &["help", "sandbox"],
     ] {
         let text = printed(arguments);

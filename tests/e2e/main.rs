@@ -16,6 +16,8 @@ mod waiting;
 
 mod accounts;
 mod attacks;
+#[cfg(unix)]
+mod dashboard;
 mod early_answers;
 mod garbage;
 mod gate;

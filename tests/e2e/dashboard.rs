@@ -13,7 +13,7 @@ const BROWSER: &str =
     "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
 const SANDBOX: &str = "sandbox; default-src 'none'";
 
-fn code(home: &Home) -> String {
+pub fn code(home: &Home) -> String {
     let ran = home.run(&["dashboard", "--no-browser"], &[], "");
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let (address, code) = ran.stdout.trim().split_once("/_proxy/#code=").unwrap();
@@ -21,14 +21,14 @@ fn code(home: &Home) -> String {
     code.to_owned()
 }
 
-fn exchanged(port: u16, code: &str, more: &str) -> Answer {
+pub fn exchanged(port: u16, code: &str, more: &str) -> Answer {
     let body = format!("{{\"code\":\"{code}\"}}");
     let length = body.len();
     let head = format!("Host: {{host}}\r\n{more}Content-Length: {length}\r\n\r\n{body}");
     exchange(port, format!("POST /_proxy/api/dashboard/session HTTP/1.1\r\n{head}"))
 }
 
-fn token(home: &Home, proxy: &Proxy) -> String {
+pub fn token(home: &Home, proxy: &Proxy) -> String {
     let answer = exchanged(proxy.port, &code(home), "Sec-Fetch-Site: same-origin\r\n");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -36,7 +36,7 @@ fn token(home: &Home, proxy: &Proxy) -> String {
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-fn asked(port: u16, method: &str, path: &str, token: &str) -> Answer {
+pub fn asked(port: u16, method: &str, path: &str, token: &str) -> Answer {
     let head = format!("Host: {{host}}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n");
     exchange(port, format!("{method} {path} HTTP/1.1\r\n{head}\r\n"))
 }

@@ -18,6 +18,8 @@ mod accounts;
 mod attacks;
 #[cfg(unix)]
 mod dashboard;
+#[cfg(unix)]
+mod dashboard_login;
 mod early_answers;
 mod garbage;
 mod gate;

@@ -28,7 +28,7 @@ release:
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
 
-# hostile pages and the login in a real Chromium: all, or hostile, or login
+# hostile pages, the login and the dashboard in a real Chromium: all, or some of hostile, login, dashboard, ...
 browser *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
 

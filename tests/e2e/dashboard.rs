@@ -166,7 +166,7 @@ fn the_stream_tells_of_requests_as_they_end_but_not_of_each() {
             break update;
         }
     };
-    assert_eq!(last["status"]["traffic"]["by_status"]["2xx"].as_u64() >= Some(200), true);
+    assert!(last["status"]["traffic"]["by_status"]["2xx"].as_u64() >= Some(200));
     assert_eq!(last["upstream_seconds"]["count"], 200);
     assert!(!told.is_empty() && told.iter().all(|request| request["account"] == "default"));
     assert!(told.iter().all(|request| request["stages"][0]["stage"] == "gate"));

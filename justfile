@@ -32,6 +32,10 @@ clients *SUITES: release
 browser *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
 
+# the dashboard while 10,000 requests a second flow; needs wrk, nginx and a quiet machine
+dashboard-load: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run dashboard_load
+
 # the metrics and alert rules in a real Prometheus; needs Debian's `prometheus`
 prometheus: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/prometheus/run

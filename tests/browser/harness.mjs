@@ -54,6 +54,11 @@ function run(args, { folder = home(), env = {} } = {}) {
   return child;
 }
 
+// Starts any other program, to be ended with the suite.
+export function program(name, args) {
+  started.push(spawn(name, args, { stdio: ['ignore', 'ignore', 'inherit'] }));
+}
+
 // Waits until `look` returns something.
 export async function until(what, look, seconds = 20) {
   const deadline = Date.now() + seconds * 1000;

@@ -28,9 +28,13 @@ release:
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
 
-# hostile pages and the login in a real Chromium: all, or hostile, or login
+# hostile pages, the login and the dashboard in a real Chromium: all, or some of hostile, login, dashboard, ...
 browser *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run {{ SUITES }}
+
+# the dashboard while 10,000 requests a second flow; needs wrk, nginx and a quiet machine
+dashboard-load: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/browser/run dashboard_load
 
 # the metrics and alert rules in a real Prometheus; needs Debian's `prometheus`
 prometheus: release

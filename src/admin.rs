@@ -1,15 +1,20 @@
 //! The proxy's own paths below `/_proxy/`, on every listener and never forwarded.
 //!
-//! Health and readiness are answered on the spot, from what the core knows. The admin API
-//! (`/_proxy/api/`) is answered on the control plane, and only to who shows the admin key; a GET of it
-//! changes nothing.
+//! Health, readiness and the dashboard's page are answered on the spot, from what the core knows. The
+//! admin API (`/_proxy/api/`) is answered on the control plane, and only to who shows the admin key or, to
+//! read and to log in, the token of a dashboard; a GET of it changes nothing.
 
 pub mod access;
 pub mod api;
+mod dashboard;
 mod explain;
 mod health;
+mod keys;
+mod live;
+mod logins;
 mod metrics;
 mod scopes;
+mod sessions;
 pub mod status;
 pub mod sunset;
 
@@ -31,6 +36,8 @@ use api::Api;
 
 /// Where Prometheus finds the counters.
 const METRICS: &str = "/_proxy/metrics";
+/// The dashboard's address without its last slash.
+const NO_SLASH: &str = "/_proxy";
 /// A request body of the admin API is no larger, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
 /// And is sent within this time.
@@ -79,7 +86,13 @@ impl Admin {
 
     fn admin(&self, head: &Parts, body: Incoming) -> Result<LocalAnswer, Refusal> {
         let remote = self.remote.clone().ok_or(Refusal::NotFound)?;
-        if !remote.key.is_shown_in(&head.headers) {
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        let path = head.uri.path();
+        let is_for_a_page = reads || head.method == Method::POST && logins::is_begun_at(path);
+        let is_admitted = remote.key.is_shown_in(&head.headers)
+            || is_for_a_page && remote.api.sessions().admit(&head.headers)
+            || head.method == Method::POST && path == dashboard::SESSION;
+        if !is_admitted {
             return Err(Refusal::AdminKeyRequired);
         }
         let mut request = Request::builder().method(head.method.clone()).uri(head.uri.clone());
@@ -117,10 +130,14 @@ impl LocalPaths for Admin {
         let answer: OnTheSpot = match path {
             "/_proxy/health" => health::health,
             "/_proxy/ready" => health::ready,
+            dashboard::PATH | NO_SLASH if self.remote.is_some() => |_, _| dashboard::redirect(),
             _ => return Err(Refusal::NotFound),
         };
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
+        }
+        if path == dashboard::PATH {
+            return Ok(LocalAnswer::Page(dashboard::page()));
         }
         let known = known || self.is_admin(head);
         Ok(LocalAnswer::Here(answer(&self.accounts.load(), known)))

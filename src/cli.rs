@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod completions;
 mod control;
+mod dashboard;
 mod doctor;
 mod exec;
 mod exit;
@@ -28,6 +29,7 @@ mod status;
 mod store;
 mod sunset;
 mod terminal;
+mod web_browser;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -112,6 +114,9 @@ enum Command {
     /// The audit log: verify, tail, summary
     #[command(subcommand, after_help = audit::HELP)]
     Audit(audit::AuditCommand),
+    /// Open the dashboard of the running proxy in the browser
+    #[command(after_help = dashboard::HELP)]
+    Dashboard(dashboard::DashboardArgs),
     /// Run the HubSpot emulator alone
     #[command(after_help = sandbox::HELP)]
     Sandbox(SandboxArgs),
@@ -159,7 +164,11 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         Command::Logout(args) => logout::run(config, &args),
         Command::Accounts { command } => accounts::run(config, command),
         Command::Keys(command) => keys::run(config, &command),
-        Command::Status(_) | Command::Explain(_) | Command::Scopes(_) | Command::Sunset(_)
+        Command::Status(_)
+        | Command::Explain(_)
+        | Command::Dashboard(_)
+        | Command::Scopes(_)
+        | Command::Sunset(_)
             if config.is_some() =>
         {
             Err(Failure::usage(format!(
@@ -171,6 +180,7 @@ fn dispatch(name: &str, cli: Cli, before: &Before) -> Result<ExitCode, Failure> 
         Command::Audit(command) => audit::run(config, &command),
         Command::Scopes(args) => scopes::run(&args),
         Command::Sunset(args) => sunset::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
         Command::Service(command) => service::run(config, &command),
         Command::Doctor(args) => doctor::run(config, &args),
         Command::Sandbox(_) | Command::Completions(_) | Command::Man(_) if config.is_some() => {

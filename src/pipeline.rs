@@ -108,6 +108,8 @@ pub trait LocalPaths {
 pub enum LocalAnswer {
     /// From what this core knows.
     Here(Response<Bytes>),
+    /// The same, and a page of the proxy's own, with the content security policy that it needs.
+    Page(Response<Bytes>),
     /// From the control plane.
     Elsewhere(Pin<Box<dyn Future<Output = Result<Response<axum::body::Body>, Refusal>>>>),
 }
@@ -233,6 +235,7 @@ impl Pipeline {
                     let known = key.is_some() || !settings.keys_required;
                     return match self.local.answer(&head, &path, body, known)? {
                         LocalAnswer::Here(answer) => Ok(Answer::Own(answer)),
+                        LocalAnswer::Page(answer) => Ok(Answer::Page(answer)),
                         LocalAnswer::Elsewhere(answer) => answer.await.map(Answer::Admin),
                     };
                 }

@@ -19,7 +19,7 @@ pub mod users;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use thiserror::Error;
@@ -110,6 +110,7 @@ impl Server {
                 cores,
                 audit: audit.clone(),
                 clock: Arc::clone(&clock),
+                logins: OnceLock::new(),
             }),
             key: Arc::new(key),
             runtime,
@@ -164,6 +165,9 @@ impl Server {
         // The cores hold the sockets as well: when the last lets go, connections are refused. The
         // file of a Unix socket goes now, so that a successor can have its place at once.
         drop(self.doors);
+        if let Some(admin) = &self.plan.admin {
+            admin.api.end_streams();
+        }
         // Without a receiver no core is left to be told.
         let _ = stop.send(true);
         while let Some(outcome) = ended.recv().await {

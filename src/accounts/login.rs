@@ -1,9 +1,11 @@
 //! Logging in: the authorization-code flow (RFC 6749, section 4.1), from the URL that the user opens to
 //! what is to be stored.
 //!
-//! It asks HubSpot and judges what comes; it reads no terminal and writes no store.
+//! It asks HubSpot and judges what comes; it reads no terminal, and only [`keep`] writes to the store.
 
 pub mod callback;
+pub mod here;
+pub mod keep;
 pub mod listener;
 pub mod page;
 

@@ -23,12 +23,7 @@ pub struct AdminKey(Secret);
 impl AdminKey {
     /// A new one. Fails only where the system has no random numbers.
     pub fn generate() -> Result<Self, String> {
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        SystemRandom::new()
-            .fill(bytes.as_mut())
-            .map_err(|_| "the system gives no random numbers".to_owned())?;
-        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()));
-        Ok(Self(Secret::new([PREFIX, &text].concat())))
+        random(PREFIX).map(Self)
     }
 
     /// To be written where this user alone can read it.
@@ -38,12 +33,26 @@ impl AdminKey {
 
     /// Whether a request shows it as `Authorization: Bearer`.
     pub fn is_shown_in(&self, headers: &HeaderMap) -> bool {
-        let mut shown = headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (shown.next(), shown.next()) else { return false };
-        let value = value.as_bytes();
-        let Some((scheme, key)) = value.split_at_checked("Bearer ".len()) else { return false };
-        scheme.eq_ignore_ascii_case(b"Bearer ") && key.ct_eq(self.0.expose().as_bytes()).into()
+        bearer(headers).is_some_and(|key| key.ct_eq(self.0.expose().as_bytes()).into())
     }
+}
+
+/// 256 random bits as text behind `prefix`. Fails only where the system has no random numbers.
+pub(super) fn random(prefix: &str) -> Result<Secret, String> {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    SystemRandom::new()
+        .fill(bytes.as_mut())
+        .map_err(|_| "the system gives no random numbers".to_owned())?;
+    let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_ref()));
+    Ok(Secret::new([prefix, &text].concat()))
+}
+
+/// What a request shows as its only `Authorization`, a `Bearer` one.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (shown.next(), shown.next()) else { return None };
+    let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The admin API: what the control plane knows, as JSON.
 //!
-//! It runs behind the admin key or the control socket and asks nobody for credentials itself.
+//! It runs behind the admin key, the control socket or, for what reads, a dashboard's token, and asks
+//! nobody for credentials itself.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -18,9 +19,12 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::explain::Told;
+use super::live::{self, Live};
+use super::sessions::Sessions;
 use super::status::{self, About};
-use super::{metrics, scopes, sunset};
+use super::{dashboard, keys, logins, metrics, scopes, sunset};
 use crate::accounts::Shared;
+use crate::accounts::login::here::Logins;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::cores::Cores;
 use crate::telemetry::recent::Which;
@@ -40,6 +44,8 @@ const LISTED_AT_MOST: usize = 1000;
 pub struct Api {
     router: Router,
     knowledge: Arc<Knowledge>,
+    sessions: Arc<Sessions>,
+    live: Arc<Live>,
 }
 
 /// What it answers from.
@@ -49,24 +55,49 @@ pub struct Knowledge {
     pub cores: Cores,
     pub audit: Audit,
     pub clock: SharedClock,
+    /// Set where the proxy keeps accounts in a store.
+    pub logins: OnceLock<Logins>,
 }
 
 impl Api {
     /// Answers from `knowledge`.
     pub fn new(knowledge: Knowledge) -> Self {
         let knowledge = Arc::new(knowledge);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&knowledge.clock)));
+        let live = Live::new(Arc::clone(&knowledge));
+        let streaming = Router::new().route("/_proxy/api/stream", get(live::stream));
         let router = Router::new()
             .route("/_proxy/api/status", get(show_status))
             .route("/_proxy/api/requests", get(list_requests))
             .route("/_proxy/api/requests/{id}", get(show_request))
             .route("/_proxy/api/scopes", get(show_scopes))
             .route("/_proxy/api/sunset", get(show_sunset))
+            .route("/_proxy/api/keys", get(list_keys))
+            .merge(logins::routes())
             .fallback(async || wrong(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {
                 wrong(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method")
             })
-            .with_state(Arc::clone(&knowledge));
-        Self { router, knowledge }
+            .with_state(Arc::clone(&knowledge))
+            .merge(streaming.with_state(Arc::clone(&live)))
+            .merge(dashboard::routes(Arc::clone(&sessions)));
+        Self { router, knowledge, sessions, live }
+    }
+
+    /// Who may look at the dashboard.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Lets the dashboard begin logins.
+    pub fn offer(&self, logins: Logins) {
+        // Set once, by the one that starts the proxy.
+        let _ = self.knowledge.logins.set(logins);
+    }
+
+    /// Ends what would go on by itself and hold up the end of the proxy.
+    pub fn end_streams(&self) {
+        self.live.end();
     }
 
     /// What Prometheus scrapes.
@@ -127,6 +158,10 @@ async fn show_sunset(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
     Json(json!({ "since": knowledge.about.started.to_string(), "calls": calls }))
 }
 
+async fn list_keys(State(knowledge): State<Arc<Knowledge>>) -> Json<Value> {
+    Json(keys::of(&knowledge.accounts.load(), knowledge.clock.now()))
+}
+
 async fn list_requests(
     State(knowledge): State<Arc<Knowledge>>,
     Query(query): Query<HashMap<String, String>>,
@@ -157,6 +192,7 @@ async fn show_request(State(knowledge): State<Arc<Knowledge>>, Path(id): Path<St
     }
 }
 
-fn wrong(status: StatusCode, message: &str) -> Response {
+/// What says no, in the form of HubSpot's errors.
+pub(super) fn wrong(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "status": "error", "message": message }))).into_response()
 }

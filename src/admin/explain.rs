@@ -40,6 +40,7 @@ pub struct Told {
     answer: UpstreamAnswer,
     bytes: u64,
     ending: Ending,
+    failed: bool,
 }
 
 impl Told {
@@ -67,7 +68,18 @@ impl Told {
             answer: UpstreamAnswer::of(record),
             bytes: record.bytes,
             ending: record.ending,
+            failed: record.has_failed(),
         }
+    }
+
+    /// Whether it failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether it was for one of the proxy's own paths.
+    pub fn is_of_the_proxys_own(&self) -> bool {
+        self.account.is_none() && self.path.starts_with("/_proxy/")
     }
 
     /// Whether it got as far as the upstream and the answer is the upstream's.

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::api::Knowledge;
 use crate::accounts::{Account, Accounts, Kind};
-use crate::config::SharedReloadState;
+use crate::config::{CredentialConfig, SharedReloadState};
+use crate::credential::Unavailable;
 use crate::credential::hot::Freshness;
 use crate::pipeline::authorize;
 use crate::telemetry::rate_limits::RateLimits;
 use crate::telemetry::recent::Which;
-use crate::telemetry::traffic::{AccountSummary, Counts};
+use crate::telemetry::traffic::{AccountSummary, Counts, TrafficSummary};
 use crate::types::account::{AccountName, Identity};
 use crate::types::clock::WallTime;
 
@@ -36,15 +37,21 @@ pub struct About {
 
 /// The whole status.
 pub async fn of(knowledge: &Knowledge) -> Value {
-    let now = knowledge.clock.now();
     identify(&knowledge.accounts.load_full()).await;
     let traffic = knowledge.traffic().await;
-    let failures = knowledge.requests(Which::Failed, LAST_FAILURES).await;
+    let mut status = overview(knowledge, &traffic);
+    status["last_failures"] = knowledge.requests(Which::Failed, LAST_FAILURES).await.into();
+    status
+}
+
+/// The status without the last failures.
+pub fn overview(knowledge: &Knowledge, traffic: &TrafficSummary) -> Value {
+    let now = knowledge.clock.now();
     let accounts = knowledge.accounts.load();
     let default = accounts.default_index().map(|index| &accounts.all()[index].name);
     let shown = accounts.all().iter().map(|account| {
         let used = traffic.accounts.get(&account.name).cloned().unwrap_or_default();
-        account_status(knowledge, account, default, &used)
+        account_status(knowledge, &accounts, account, default, &used)
     });
     let About { started, config_file, listen, upstream, sandbox, threads, reload } =
         &knowledge.about;
@@ -67,7 +74,6 @@ pub async fn of(knowledge: &Knowledge) -> Value {
         "accounts": shown.collect::<Vec<_>>(),
         "traffic": counts(&traffic.all()),
         "refusals": traffic.refusals,
-        "last_failures": failures,
     })
 }
 
@@ -86,6 +92,7 @@ pub(super) async fn identify(accounts: &Accounts) {
 
 fn account_status(
     knowledge: &Knowledge,
+    accounts: &Accounts,
     account: &Account,
     default: Option<&AccountName>,
     used: &AccountSummary,
@@ -99,11 +106,28 @@ fn account_status(
         "user_id": about.user_id,
         "app_id": about.app_id,
         "scopes": about.scopes,
+        "login_command": login_command(accounts, account),
         "token": token(knowledge, account),
         "policy": account.policy.mode.value.to_string(),
         "traffic": counts(&used.counts),
         "rate_limits": used.limits.map(|limits| rate_limits(&limits)),
     })
+}
+
+/// What gives the account a new login, where it has one.
+fn login_command(accounts: &Accounts, account: &Account) -> Option<String> {
+    let configured = accounts.config()?.accounts.get(&account.name);
+    let takes_login = match configured.map(|configured| &configured.credential) {
+        Some(CredentialConfig::OAuth { .. }) => true,
+        // What is stored alone came by a login, or by an import, which tells of no scopes.
+        Some(CredentialConfig::Stored) | None => {
+            let needs_login =
+                matches!(account.credential.readiness(), Err(Unavailable::NeedsLogin(_)));
+            needs_login || !account.about.scopes.is_empty()
+        }
+        Some(_) => false,
+    };
+    takes_login.then(|| format!("hubspot-proxy login {}", account.name))
 }
 
 fn kind(account: &Account) -> &'static str {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -129,7 +129,7 @@ impl Running {
 
     /// Whether it runs, and how it stands.
     pub fn standing(&self) -> Standing {
-        match self.ask("status") {
+        match self.ask(Method::GET, "status") {
             Ok((StatusCode::OK, status)) => Standing::Answers(status),
             Ok((status, _)) => Standing::Silent(format!("it answered {status}")),
             Err(Unanswered::NotRunning) => Standing::Gone,
@@ -148,7 +148,16 @@ impl Running {
 
     /// What the admin API has at `path`, such as `status`.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
-        let (status, body) = self.ask(path).map_err(|why| match why {
+        self.answer(Method::GET, path)
+    }
+
+    /// Has the admin API do what `path` says, such as `dashboard/codes`.
+    pub fn post(&self, path: &str) -> Result<Value, Failure> {
+        self.answer(Method::POST, path)
+    }
+
+    fn answer(&self, method: Method, path: &str) -> Result<Value, Failure> {
+        let (status, body) = self.ask(method, path).map_err(|why| match why {
             Unanswered::NotRunning => Failure::failed(format!(
                 "the proxy {} has ended: start it again with `hubspot-proxy`",
                 self.shown()
@@ -164,11 +173,11 @@ impl Running {
         Err(Failure::failed(message.to_owned()))
     }
 
-    fn ask(&self, path: &str) -> Result<(StatusCode, Value), Unanswered> {
+    fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Value), Unanswered> {
         let failed = |error: &dyn std::fmt::Display| Unanswered::Failed(error.to_string());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
         // A time-out is made inside the runtime.
-        let asking = async { tokio::time::timeout(PATIENCE, self.exchange(path)).await };
+        let asking = async { tokio::time::timeout(PATIENCE, self.exchange(method, path)).await };
         let answered = runtime.block_on(asking);
         answered.unwrap_or_else(|_| {
             Err(Unanswered::Failed(format!("no answer within {} s", PATIENCE.as_secs())))
@@ -176,29 +185,41 @@ impl Running {
     }
 
     #[cfg(unix)]
-    async fn exchange(&self, path: &str) -> Result<(StatusCode, Value), Unanswered> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, Value), Unanswered> {
         let connecting = tokio::net::UnixStream::connect(self.folder.join(CONTROL_SOCKET));
         let stream = connecting.await.map_err(|_| Unanswered::NotRunning)?;
         // Where the folder is one that others can write to, it can be anybody's.
         if !is_own(&stream) {
             return Err(Unanswered::NotRunning);
         }
-        exchange(stream, request(path, None)).await
+        exchange(stream, request(method, path, None)).await
     }
 
     #[cfg(not(unix))]
-    async fn exchange(&self, path: &str) -> Result<(StatusCode, Value), Unanswered> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, Value), Unanswered> {
         let key = fs::read_to_string(self.folder.join(ADMIN_KEY));
         let key = key.map_err(|_| Unanswered::NotRunning)?;
         let port = u16::try_from(port_of(&self.folder)).map_err(|_| Unanswered::NotRunning)?;
         let connecting = tokio::net::TcpStream::connect(("127.0.0.1", port));
         let stream = connecting.await.map_err(|_| Unanswered::NotRunning)?;
-        exchange(stream, request(path, Some((port, key.trim())))).await
+        exchange(stream, request(method, path, Some((port, key.trim())))).await
     }
 }
 
-fn request(path: &str, key: Option<(u16, &str)>) -> http::Result<Request<Empty<Bytes>>> {
-    let request = Request::get(format!("/_proxy/api/{path}"));
+fn request(
+    method: Method,
+    path: &str,
+    key: Option<(u16, &str)>,
+) -> http::Result<Request<Empty<Bytes>>> {
+    let request = Request::builder().method(method).uri(format!("/_proxy/api/{path}"));
     let request = match key {
         None => request.header("host", "localhost"),
         Some((port, key)) => request

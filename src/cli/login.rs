@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,15 @@ use tokio::runtime::Builder;
 
 use super::spinner::Spinner;
 use super::store::Context;
-use super::{Failure, app, print, spinner, terminal};
+use super::{Failure, app, print, spinner, terminal, web_browser};
 use crate::accounts::login::callback::{Callback, parse_pasted};
+use crate::accounts::login::keep::{connected, keep, wrong_portal};
 use crate::accounts::login::listener::{Arrived, CallbackListener};
 use crate::accounts::login::{Begun, Brought, Endpoints, Wish, objection};
-use crate::config::{AccountConfig, Consent, CredentialConfig, SECRET_VARIABLES, parse_duration};
+use crate::config::{AccountConfig, Consent, CredentialConfig, parse_duration};
 use crate::oauth::{App, IntrospectionEndpoint, TokenEndpoint};
+use crate::store::NewAccount;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{AccountStore, GrantStore, NewAccount};
 use crate::types::account::AccountName;
 use crate::types::clock::SystemClock;
 use crate::types::secret::Secret;
@@ -220,7 +220,7 @@ impl Login<'_> {
         let listener = listener.map_err(Failure::failed)?;
         self.show_url();
         if !args.no_browser {
-            open_browser(&self.begun.url);
+            web_browser::open(&self.begun.url);
         }
         let mut spinner = Some(wait_at(redirect_uri, args.timeout));
         let waiting = listener.wait(async |arrived: Arrived| {
@@ -289,46 +289,28 @@ impl Login<'_> {
         let brought = self.begun.finish(&self.endpoints, app, &code).await;
         drop(spinner);
         let mut brought = brought.map_err(Failure::failed)?;
-        self.judge(&brought)?;
+        let configured = self.subject.configured.as_ref().and_then(|account| account.hub_id);
+        if let Some(objection) = wrong_portal(account, configured, &brought) {
+            return Err(Failure::failed(objection));
+        }
         if *keep_secret {
             brought.new.client_secret = Some(client_secret.duplicate());
         }
         self.keep(&brought.new).await?;
         self.report(&brought);
-        Ok(match brought.new.hub_id {
-            Some(hub_id) => format!(
-                "Account {account} is connected to the portal with Hub ID {hub_id}. You can close this page."
-            ),
-            None => format!("Account {account} is connected. You can close this page."),
-        })
-    }
-
-    fn judge(&self, brought: &Brought) -> Result<(), Failure> {
-        let account = &self.subject.account;
-        let configured = self.subject.configured.as_ref().and_then(|account| account.hub_id);
-        match (configured, brought.new.hub_id) {
-            (Some(configured), Some(found)) if configured != found => {
-                Err(Failure::failed(format!(
-                    "this login is for the portal with Hub ID {found}, and hub_id of account {account} is {configured}: choose that portal on HubSpot's page, or correct hub_id; the login from before is unchanged"
-                )))
-            }
-            _ => Ok(()),
-        }
+        Ok(connected(account, brought.new.hub_id))
     }
 
     async fn keep(&self, new: &NewAccount) -> Result<(), Failure> {
         let account = &self.subject.account;
-        // A seed that is configured is older than this login, and must not undo it.
-        if let Some(CredentialConfig::OAuth { refresh_token: Some(seed), .. }) =
-            self.subject.configured.as_ref().map(|account| &account.credential)
-            && let Some(seed) = app::read(self.context, account, "refresh_token", Some(seed))?
-        {
-            match self.store.seed(account, &seed).await {
-                Ok(()) | Err(crate::store::StoreError::OtherOrigin(_)) => {}
-                Err(error) => return Err(Failure::failed(error)),
+        let credential = self.subject.configured.as_ref().map(|account| &account.credential);
+        let seed = match credential {
+            Some(CredentialConfig::OAuth { refresh_token: Some(seed), .. }) => {
+                app::read(self.context, account, "refresh_token", Some(seed))?
             }
-        }
-        self.store.replace(account, new).await.map_err(Failure::failed)
+            _ => None,
+        };
+        keep(self.store, account, seed.as_ref(), new).await.map_err(Failure::failed)
     }
 
     fn report(&self, brought: &Brought) {
@@ -370,25 +352,5 @@ fn describe_pasted(stray: crate::accounts::login::callback::Stray) -> String {
         Stray::Elsewhere | Stray::Method => "this is not the address that the browser ended on: it begins as oauth.redirect_uri does".to_owned(),
         Stray::OtherLogin => "this address belongs to another login: open the URL above, and paste what comes of it".to_owned(),
         Stray::Malformed(why) => why.to_owned(),
-    }
-}
-
-/// Opens the user's browser, which gets no secret to inherit. Failure is only a word: the URL has been
-/// printed.
-fn open_browser(url: &str) {
-    let has_display = !cfg!(all(unix, not(target_os = "macos")))
-        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
-    if !has_display {
-        return;
-    }
-    let opened = open::commands(url).into_iter().any(|mut command| {
-        for secret in SECRET_VARIABLES {
-            command.env_remove(secret);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().is_ok()
-    });
-    if !opened {
-        print::note("No browser could be opened.");
     }
 }

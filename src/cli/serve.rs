@@ -20,6 +20,7 @@ use super::proxy::{Parts, in_step};
 use super::shutdown::Signals;
 use super::{Failure, app, print};
 use crate::accounts::Shared;
+use crate::accounts::login::here::Logins;
 use crate::admin::Remote;
 use crate::admin::access::AdminKey;
 use crate::admin::status::About;
@@ -124,7 +125,10 @@ pub fn run(config_flag: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> 
     };
     let watch = store.as_ref().map(|store| store.watch());
     announce(&opener.config, &roster, file.as_deref(), &shown, args.sandbox);
-    let opener = Mutex::new(opener);
+    let opener = Arc::new(Mutex::new(opener));
+    if let Some(Remote { api, .. }) = server.admin() {
+        api.offer(Logins::new(Arc::clone(&opener)));
+    }
     let serving = async {
         tokio::select! {
             outcome = server.run(stop_requested(signals, &manager)) => outcome,

@@ -33,6 +33,8 @@ pub(super) enum Answer {
     /// A 401 whose beginning has been read.
     Peeked(Response<Peeked>, Option<Replay>),
     Own(Response<Bytes>),
+    /// A page that may do what its own content security policy says.
+    Page(Response<Bytes>),
     /// Of the control plane.
     Admin(Response<axum::body::Body>),
 }
@@ -42,7 +44,7 @@ impl Answer {
         match self {
             Self::Upstream(answer, _) => answer.status(),
             Self::Peeked(answer, _) => answer.status(),
-            Self::Own(answer) => answer.status(),
+            Self::Own(answer) | Self::Page(answer) => answer.status(),
             Self::Admin(answer) => answer.status(),
         }
     }
@@ -50,7 +52,7 @@ impl Answer {
     fn replay(&self) -> Option<Replay> {
         match self {
             Self::Upstream(_, replay) | Self::Peeked(_, replay) => *replay,
-            Self::Own(_) | Self::Admin(_) => None,
+            Self::Own(_) | Self::Page(_) | Self::Admin(_) => None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Answer {
                 response::filter(answer.headers_mut());
                 answer.map(|body| ResponseBody::peeked(body, exchange))
             }
-            Self::Own(mut answer) => {
+            Self::Own(mut answer) | Self::Page(mut answer) => {
                 if client.asks_for_head {
                     response::leave_head_alone(&mut answer);
                 }
@@ -99,8 +101,11 @@ impl Pipeline {
         match &answer {
             Answer::Upstream(answer, _) => exchange.answered(answer.status(), answer.headers()),
             Answer::Peeked(answer, _) => exchange.answered(answer.status(), answer.headers()),
-            Answer::Own(_) | Answer::Admin(_) => exchange.answered_here(answer.status()),
+            Answer::Own(_) | Answer::Page(_) | Answer::Admin(_) => {
+                exchange.answered_here(answer.status())
+            }
         }
+        let is_page = matches!(answer, Answer::Page(_));
         let mut response = answer.into_body(&client, exchange);
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
@@ -108,7 +113,7 @@ impl Pipeline {
             let name = name.map(AccountName::as_str);
             response::add_proxy_header(headers, &id, name, [replay, hint]);
         }
-        if client.is_browser {
+        if client.is_browser && !is_page {
             response::add_sandboxing_headers(headers);
         }
         if client.origin.is_some() || client.is_browser && !settings.allowed.origins.is_empty() {

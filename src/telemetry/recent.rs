@@ -2,6 +2,7 @@
 //! successes.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::record::Record;
 use crate::types::request_id::RequestId;
@@ -63,6 +64,17 @@ impl Recent {
             self.blank.extend(kind.pop_front());
         }
         kind.push_back(record);
+    }
+
+    /// Of those that have ended after `when`, the latest `most` that succeeded and as many that failed.
+    pub fn ended_after(&self, when: Instant, most: usize) -> Vec<&Record> {
+        let is_later = |record: &&Record| record.began + record.ended > when;
+        // They stand in the order in which they ended.
+        let latest = |kind| {
+            let newest_first = VecDeque::iter(kind).rev().map(Box::as_ref);
+            newest_first.take_while(is_later).take(most)
+        };
+        latest(&self.failed).chain(latest(&self.succeeded)).collect()
     }
 
     /// The latest `most` of the requests that are meant, the latest first.

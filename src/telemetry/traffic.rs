@@ -189,14 +189,29 @@ impl Traffic {
 
     /// A copy for other threads.
     pub fn summary(&self) -> TrafficSummary {
+        self.copy(|traffic, templates, summary| {
+            summary.operations = traffic.operations.borrow().told(templates);
+            summary.denials = traffic.denials.borrow().told(templates);
+        })
+    }
+
+    /// The same without the operations and denials, which are many.
+    pub fn counts(&self) -> TrafficSummary {
+        self.copy(|_, _, _| {})
+    }
+
+    fn copy(
+        &self,
+        add: impl Fn(&AccountTraffic, &Templates, &mut AccountSummary),
+    ) -> TrafficSummary {
         let (accounts, templates) = (self.accounts.borrow(), self.templates.borrow());
         let copied = accounts.values().map(|traffic| {
-            let summary = AccountSummary {
+            let mut summary = AccountSummary {
                 counts: *traffic.counts.borrow(),
                 limits: traffic.limits.get(),
-                operations: traffic.operations.borrow().told(&templates),
-                denials: traffic.denials.borrow().told(&templates),
+                ..AccountSummary::default()
             };
+            add(traffic, &templates, &mut summary);
             (traffic.name.clone(), summary)
         });
         TrafficSummary {

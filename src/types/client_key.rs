@@ -140,6 +140,11 @@ impl ClientKeys {
         Self { revoked, ..self }
     }
 
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = &ClientKey> {
+        self.valid.iter().map(AsRef::as_ref)
+    }
+
     /// The same, those that were there `before` with the connections that they have.
     pub fn carrying_on(mut self, before: &Self) -> Self {
         for key in &mut self.valid {

@@ -49,9 +49,14 @@ function run(args, { folder = home(), env = {} } = {}) {
   child.errors = '';
   child.stdout.on('data', (data) => (child.output += data));
   child.stderr.on('data', (data) => (child.errors += data));
-  child.ended = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  child.ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
   started.push(child);
   return child;
+}
+
+// Starts any other program, to be ended with the suite.
+export function program(name, args) {
+  started.push(spawn(name, args, { stdio: ['ignore', 'ignore', 'inherit'] }));
 }
 
 // Waits until `look` returns something.
@@ -70,8 +75,8 @@ export async function until(what, look, seconds = 20) {
 }
 
 // Starts a proxy or a sandbox; its address is `url`.
-export async function serve(args, options) {
-  const child = run([...args, '--listen', 'localhost:0'], options);
+export async function serve(args, { port = 0, ...options } = {}) {
+  const child = run([...args, '--listen', `localhost:${port}`], options);
   const address = /(?:Listening|emulator) on (http:\/\/localhost:\d+)/;
   child.url = await until('a listener', () => {
     if (child.exitCode !== null) {
@@ -80,6 +85,16 @@ export async function serve(args, options) {
     return address.exec(child.output)?.[1];
   });
   return child;
+}
+
+// Runs a command to its end: what it has printed.
+export async function command(args, options) {
+  const child = run(args, options);
+  const code = await child.ended;
+  if (code !== 0) {
+    throw new Error(`${args.join(' ')} ended with ${code}: ${child.errors}`);
+  }
+  return child.output.trim();
 }
 
 // Starts a command that prints a URL to open.

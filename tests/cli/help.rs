@@ -18,6 +18,7 @@ fn help_ends_with_examples_and_fits_a_terminal() {
         &["serve", "--help"],
         &["sandbox", "--help"],
         &["doctor", "--help"],
+        &["dashboard", "--help"],
         &["help", "sandbox"],
         &["audit", "--help"],
         &["audit", "verify", "--help"],

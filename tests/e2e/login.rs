@@ -64,20 +64,9 @@ impl Waiting {
         Self { child, url: line.trim().to_owned() }
     }
 
-    /// Presses a button of the consent page; the address that the browser is sent to.
+    /// See [`consented`].
     fn consent(&self, decision: &str) -> Option<String> {
-        let (origin, query) = self.url.split_once("/oauth/authorize?").unwrap();
-        let authority = origin.strip_prefix("http://").unwrap();
-        let form = format!("{query}&decision={decision}");
-        let port = authority.rsplit(':').next().unwrap().parse().unwrap();
-        let answer = exchange(
-            port,
-            format!(
-                "POST /oauth/authorize HTTP/1.1\r\nHost: {{host}}\r\nOrigin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-                form.len()
-            ),
-        );
-        answer.header("location").map(str::to_owned)
+        consented(&self.url, decision)
     }
 
     fn end(self) -> Ran {
@@ -85,8 +74,24 @@ impl Waiting {
     }
 }
 
+/// Presses a button of the consent page at `url`; the address that the browser is sent to.
+pub fn consented(url: &str, decision: &str) -> Option<String> {
+    let (origin, query) = url.split_once("/oauth/authorize?").unwrap();
+    let authority = origin.strip_prefix("http://").unwrap();
+    let form = format!("{query}&decision={decision}");
+    let port = authority.rsplit(':').next().unwrap().parse().unwrap();
+    let answer = exchange(
+        port,
+        format!(
+            "POST /oauth/authorize HTTP/1.1\r\nHost: {{host}}\r\nOrigin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        ),
+    );
+    answer.header("location").map(str::to_owned)
+}
+
 /// A browser that goes to `address`.
-fn visit(address: &str) -> Answer {
+pub fn visit(address: &str) -> Answer {
     let rest = address.strip_prefix("http://localhost:").unwrap();
     let (port, target) = rest.split_once('/').unwrap();
     exchange(port.parse().unwrap(), format!("GET /{target} HTTP/1.1\r\nHost: {{host}}\r\n\r\n"))

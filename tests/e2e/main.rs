@@ -21,6 +21,9 @@ mod attacks;
 mod control_socket;
 mod doctor;
 mod audit;
+mod dashboard;
+#[cfg(unix)]
+mod dashboard_login;
 mod early_answers;
 mod exec;
 mod garbage;

@@ -74,7 +74,7 @@ impl Links {
                 self.rewrite_location(answer.headers_mut());
                 Answer::Peeked(answer, note)
             }
-            own @ (Answer::Own(_) | Answer::Admin(_)) => own,
+            own @ (Answer::Own(_) | Answer::Page(_) | Answer::Admin(_)) => own,
         }
     }
 

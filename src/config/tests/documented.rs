@@ -1,4 +1,8 @@
-//! `docs/configuration.md` has each key once, with its real default, range and variable.
+//! `docs/configuration.md` has each key once, with its real default, range and variable; and what any page
+//! shows of a configuration is one.
+
+use std::fs;
+use std::path::Path;
 
 use super::Start;
 use crate::config::keys::{KEYS, Key, Kind};
@@ -107,6 +111,24 @@ fn documented_defaults_are_those_that_apply() {
         checked += 1;
     }
     assert!(checked >= 28, "{checked}");
+}
+
+#[test]
+fn what_the_pages_show_of_a_configuration_loads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut shown = 0;
+    for page in pages.chain([root.join("README.md")]).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("\n```toml\n").skip(1) {
+            let block = block.split("\n```").next().unwrap();
+            // What is shown is often a part, without the account that it is for.
+            let start = Start::with_file(block).env("HUBSPOT_ACCESS_TOKEN", "t");
+            assert!(!start.config().accounts.is_empty(), "{}", page.display());
+            shown += 1;
+        }
+    }
+    assert!(shown >= 5, "{shown}");
 }
 
 impl Key {

@@ -39,7 +39,7 @@ use reader::Told;
 use shell::Network;
 
 /// Of how many blocks of commands one may go without being run.
-const ONE_IN: usize = 10;
+const ONE_IN: usize = 5;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -23,6 +23,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod code;
 mod links;
 mod page;
 mod printed;
@@ -106,35 +107,10 @@ fn every_link_of_the_pages_leads_somewhere() {
 }
 
 #[test]
-fn every_command_is_on_a_page() {
-    let help = assert_cmd::Command::new(env!("CARGO_BIN_EXE_hubspot-proxy")).arg("--help").unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let list = help.split("\nCommands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let commands = list.lines().filter_map(|line| line.split_whitespace().next());
-    let text: String = pages().iter().map(|page| page.text.as_str()).collect();
-    // What it does without being named, and what clap adds.
-    for command in commands.filter(|command| !["serve", "help"].contains(command)) {
-        assert!(text.contains(&format!("hubspot-proxy {command}")), "no page has `{command}`");
-    }
-}
-
-#[test]
 fn every_file_that_the_pages_name_is_there() {
     let each =
         pages().iter().flat_map(|page| links::missing_sources(root(), page)).collect::<Vec<_>>();
     assert!(each.is_empty(), "{}", each.join("\n"));
-}
-
-#[test]
-fn the_map_of_the_architecture_is_that_of_the_source() {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let map = page.split("\n## The map\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows = map.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let shown: Vec<&str> = rows.map(|(module, _)| module).collect();
-    let source = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let modules =
-        source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
-    assert_eq!(shown, modules.collect::<Vec<_>>());
 }
 
 #[test]

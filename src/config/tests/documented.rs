@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Start;
 use crate::config::keys::{KEYS, Key, Kind};
+use crate::config::written::takes_a_start;
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
@@ -129,6 +130,20 @@ fn what_the_pages_show_of_a_configuration_loads() {
         }
     }
     assert!(shown >= 5, "{shown}");
+}
+
+#[test]
+fn the_keys_that_wait_for_the_next_start_are_on_the_page_about_reloading() {
+    let page = include_str!("../../../docs/reload.md");
+    let list = page.split("\n## What waits for the next start\n").nth(1).unwrap();
+    let list = list.split("\n\nAn account").next().unwrap();
+    let mut shown: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    shown.retain(|key| KEYS.iter().any(|known| known.path == *key));
+    let mut real: Vec<&str> =
+        KEYS.iter().map(|key| key.path).filter(|key| takes_a_start(key)).collect();
+    shown.sort_unstable();
+    real.sort_unstable();
+    assert_eq!(shown, real);
 }
 
 impl Key {

@@ -24,6 +24,14 @@ test:
 release:
     cargo build --locked --release
 
+# every command and link of README.md and docs/
+docs:
+    cargo test --locked --test docs
+
+# a new user's first minutes, from a clone of the last commit to a logout: its transcript
+first-steps *ARGS:
+    tests/first-steps/run {{ ARGS }}
+
 # real HubSpot clients through the release binary: all, or some of node, python, curl, postman and mcp
 clients *SUITES: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/clients/run {{ SUITES }}
@@ -57,6 +65,6 @@ profile *ARGS:
     bench/profile/run {{ ARGS }}
 
 # everything, in the order of CI
-all: fmt-check lint deny test clients browser
+all: fmt-check lint deny test first-steps clients browser
 
 target := env("CARGO_TARGET_DIR", "target")

@@ -1,5 +1,6 @@
 //! Loading as a whole, from real files and an environment of the test's own.
 
+mod documented;
 mod environment;
 mod example;
 mod mistakes;

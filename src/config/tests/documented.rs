@@ -149,7 +149,13 @@ fn the_keys_that_wait_for_the_next_start_are_on_the_page_about_reloading() {
 impl Key {
     /// Whether leaving it out means something that cannot be written in its place.
     fn has_no_written_default(&self) -> bool {
-        let ones = ["default_account", "server.threads", "upstream.ca_file", "upstream.proxy"];
+        let ones = [
+            "audit.file",
+            "default_account",
+            "server.threads",
+            "upstream.ca_file",
+            "upstream.proxy",
+        ];
         let lists = ["server.allowed_hosts", "server.allowed_origins"];
         let of_account = self.path.starts_with("accounts.") && self.leaf() != "pkce";
         ones.contains(&self.path)

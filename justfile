@@ -48,6 +48,14 @@ dashboard-load: release
 prometheus: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/prometheus/run
 
+# units, scripts, manual pages, Debian package and Dockerfile: all, or some of units, scripts, man, deb and image
+packaging *SUITES: release
+    HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/packaging/run {{ SUITES }}
+
+# the Debian package, of the optimised binary for packages; needs cargo-deb
+deb:
+    packaging/deb/build
+
 # latency beside 500 slow clients; needs slowhttptest
 slow: release
     HUBSPOT_PROXY_BIN={{ target }}/release/hubspot-proxy tests/slow/run

@@ -27,6 +27,8 @@ use crate::types::secret::Secret;
 
 /// How long the consent is waited for.
 pub const LONGEST: Duration = Duration::from_secs(5 * 60);
+const NO_ANSWER: &str =
+    "no answer came from HubSpot within 5 min, as when the consent is cancelled: log in again";
 
 /// The logins of this process.
 pub struct Logins {
@@ -41,7 +43,7 @@ struct Latest {
     number: u64,
     account: AccountName,
     standing: Standing,
-    /// `None` once it has ended.
+    /// `None` once nobody waits any more.
     waiting: Option<Waiting>,
 }
 
@@ -113,17 +115,17 @@ impl Logins {
         });
         let latest = Arc::clone(&self.latest);
         tokio::spawn(async move {
-            let standing = match tokio::time::timeout(LONGEST, handed).await {
-                Ok(Ok(handed)) => login.end(handed).await,
+            let (standing, is_over) = match tokio::time::timeout(LONGEST, handed).await {
+                // The listener ends by itself, when the browser has its page.
+                Ok(Ok(handed)) => (login.end(handed).await, false),
                 // Another login has ended this one.
                 Ok(Err(_)) => return,
-                Err(_) => Standing::Failed(
-                    "no answer came from HubSpot within 5 min, as when the consent is cancelled: log in again".to_owned(),
-                ),
+                Err(_) => (Standing::Failed(NO_ANSWER.to_owned()), true),
             };
             let mut latest = latest.lock();
             if let Some(latest) = latest.as_mut().filter(|latest| latest.number == number) {
-                (latest.standing, latest.waiting) = (standing, None);
+                latest.standing = standing;
+                latest.waiting.take_if(|_| is_over);
             }
         });
         Ok(url)

@@ -116,6 +116,8 @@ impl CallbackListener {
         let (sender, mut arrived) = mpsc::channel(1);
         let connections = LocalSet::new();
         let open = Arc::new(Semaphore::new(CONNECTIONS));
+        // Each socket holds one while it waits for the next.
+        let connections_open = CONNECTIONS - self.sockets.len();
         for socket in self.sockets {
             let (place, sender, open) = (Rc::clone(&self.place), sender.clone(), Arc::clone(&open));
             connections.spawn_local(accept(socket, place, sender, open));
@@ -129,7 +131,7 @@ impl CallbackListener {
                 arrived.close();
                 let outcome = finish(first).await;
                 // Time for the last page to reach the browser.
-                let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+                let all = u32::try_from(connections_open).unwrap_or(u32::MAX);
                 let sent = tokio::time::timeout(Duration::from_secs(2), open.acquire_many(all));
                 let _ = sent.await;
                 outcome

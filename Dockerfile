@@ -1,6 +1,6 @@
 # The proxy in a container: docs/operations.md has the commands and a compose file.
 #
-# The build needs Docker Hub's official images, Debian's packages and crates.io, and nothing else.
+# The build needs the official images of Rust and Debian, Debian's packages and the crates registry, and nothing else.
 
 # The version is that of rust-toolchain.toml, which is left out: rustup would fetch what no build needs.
 FROM rust:1.95.0-slim-bookworm AS build

@@ -90,9 +90,11 @@ impl Files {
         }
     }
 
-    /// Moves the current file away, unless somebody else has.
+    /// Moves the current file away, unless somebody else has. Its name comes after those of the files that
+    /// are there, also where the clock was set back or a millisecond fills several files.
     pub fn set_aside(&self, now: WallTime) -> io::Result<()> {
-        let mut now = now;
+        let latest = self.rotated()?.last().and_then(|path| time_of(path));
+        let mut now = latest.map_or(now, |latest| now.max(WallTime(latest.0 + 1)));
         loop {
             let mut name = self.path.as_os_str().to_owned();
             name.push(format!(".{}", stamp(now)));
@@ -142,6 +144,14 @@ fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
+/// When a full file was set aside, as its name says.
+fn time_of(path: &Path) -> Option<WallTime> {
+    let name = path.file_name()?.to_str()?;
+    let at = name.match_indices('.').map(|(at, _)| at + 1).find(|at| is_stamp(&name[*at..]))?;
+    let time: jiff::Timestamp = name[at..].parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok().map(WallTime)
+}
+
 /// Such as `20261125T093025.123Z`.
 fn stamp(time: WallTime) -> String {
     let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
@@ -174,6 +184,22 @@ mod tests {
 
     use super::{Files, current_of, is_stamp, stamp};
     use crate::types::clock::WallTime;
+
+    #[test]
+    fn a_file_comes_after_those_before_it_whatever_the_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::of(&folder.path().join("audit.log"));
+        let times = [1_795_771_825_123, 1_795_771_825_123, 1_600_000_000_000, 1_795_771_825_124];
+        for (content, time) in times.into_iter().enumerate() {
+            std::fs::write(files.current(), content.to_string()).unwrap();
+            files.set_aside(WallTime(time)).unwrap();
+            // As `keep` does, which leaves the latest.
+            let mut rotated = files.rotated().unwrap();
+            let latest = rotated.pop().unwrap();
+            assert_eq!(std::fs::read_to_string(&latest).unwrap(), content.to_string());
+            rotated.iter().for_each(|old| std::fs::remove_file(old).unwrap());
+        }
+    }
 
     #[test]
     fn a_full_file_is_known_by_its_stamp() {

@@ -29,7 +29,7 @@ def idle(bench):
     config = limits + account("default")
     with Group() as group:
         servers = {
-            str(count): bench.start(group, OURS, config=config, name=f"idle-{count}") for count in IDLE
+            str(count): bench.start(group, OURS, config=config, label=f"idle-{count}") for count in IDLE
         }
         clients = [load.IdleClients(servers[str(count)], count) for count in IDLE]
         try:
@@ -46,8 +46,8 @@ def variants(bench, kind, counts, configured):
         servers, targets = {}, {}
         for count in counts:
             config, prefix = configured(count)
-            name = f"{kind.split()[0]}-{count}"
-            servers[str(count)] = bench.start(group, OURS, config=config, name=name)
+            label = f"{kind.split()[0]}-{count}"
+            servers[str(count)] = bench.start(group, OURS, config=config, label=label)
             targets[str(count)] = prefix + SMALL
         return in_turn(bench, servers, targets)
 

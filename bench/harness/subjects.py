@@ -81,17 +81,17 @@ def proxy_env(folder, upstream_url, ca_file):
     return env
 
 
-def proxy(programs, job, config=None, name=None):
-    """`config` is the text of a configuration file."""
+def proxy(programs, job, config=None, label=None):
+    """`config` is the text of a configuration file, `label` tells it from others of this kind."""
     env = proxy_env(job.folder, job.upstream_url, None if job.plain else job.upstream.ca_file)
     command = [str(programs.proxy)]
     if config is not None:
-        file = job.folder / f"{name}.toml"
+        file = job.folder / f"{label}.toml"
         file.write_text(config)
         command += ["--config", str(file)]
         env["BENCH_TOKEN"] = env.pop("HUBSPOT_ACCESS_TOKEN")
     command += ["serve", "--listen", f"127.0.0.1:{job.port}"]
-    return Server(name or job.name, command, job.folder, job.port, env)
+    return Server(label or job.name, command, job.folder, job.port, env)
 
 
 def floor(programs, job):

@@ -6,6 +6,8 @@
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+# Not built: Cargo.toml names them, and cargo wants to see what it names.
+COPY benches benches
 COPY migrations migrations
 COPY src src
 # The caches outlive a build, the program is taken out of them.

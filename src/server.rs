@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use crate::accounts::Shared;
 use crate::admin::Remote;
 use crate::admin::access::AdminKey;
-use crate::admin::api::{Api, Knowledge};
+use crate::admin::api::{Api, Connections, Knowledge};
 use crate::admin::status::About;
 use crate::admin::sunset;
 use crate::config::Config;
@@ -103,12 +103,19 @@ impl Server {
             .map(|(listener, account)| Door { listener, account: account.map(Arc::new) });
         let doors = doors.collect();
         let (cores, questions) = Cores::new(config.server.threads);
+        let balances = Balance::among(config.server.threads);
+        let counted = balances.first().cloned().unwrap_or_else(Balance::alone);
+        let connections = Connections {
+            open: Box::new(move || counted.total()),
+            most: config.server.max_connections,
+        };
         let admin = admin.map(|AdminParts { about, key, runtime }| Remote {
             api: Api::new(Knowledge {
                 about,
                 accounts: Shared::clone(&accounts),
                 cores,
                 audit: audit.clone(),
+                connections,
                 clock: Arc::clone(&clock),
                 logins: OnceLock::new(),
             }),
@@ -129,7 +136,7 @@ impl Server {
             shutdown_grace: config.server.shutdown_grace,
             clock,
         };
-        let cores = Balance::among(config.server.threads).into_iter().zip(questions).collect();
+        let cores = balances.into_iter().zip(questions).collect();
         Ok(Self { plan: Arc::new(plan), cores, doors })
     }
 

@@ -54,9 +54,16 @@ pub struct Knowledge {
     pub accounts: Shared,
     pub cores: Cores,
     pub audit: Audit,
+    pub connections: Connections,
     pub clock: SharedClock,
     /// Set where the proxy keeps accounts in a store.
     pub logins: OnceLock<Logins>,
+}
+
+/// Connections of clients: how many are open, and how many may be.
+pub struct Connections {
+    pub open: Box<dyn Fn() -> usize + Send + Sync>,
+    pub most: usize,
 }
 
 impl Api {

@@ -44,6 +44,18 @@ fn of_process(knowledge: &Knowledge) -> Vec<MetricFamily> {
             vec![gauge(&[], started)],
         ),
         family(
+            "hubspot_proxy_client_connections",
+            "Connections of clients that are open.",
+            MetricType::GAUGE,
+            vec![gauge(&[], (knowledge.connections.open)() as f64)],
+        ),
+        family(
+            "hubspot_proxy_client_connections_max",
+            "Connections of clients that may be open at a time, as server.max_connections says.",
+            MetricType::GAUGE,
+            vec![gauge(&[], knowledge.connections.most as f64)],
+        ),
+        family(
             "hubspot_proxy_audit_lines_lost_total",
             "Lines that the audit log has no room for, its disk being too slow or full; not there without a log.",
             MetricType::COUNTER,

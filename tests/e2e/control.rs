@@ -238,6 +238,8 @@ fn metrics_count_operations_by_template_and_not_by_id() {
         "hubspot_proxy_upstream_seconds_count{account=\"default\"} 2",
         "hubspot_proxy_account_ready{account=\"default\"} 1",
         "hubspot_proxy_upstream_requests_total{connection=\"reused\",protocol=\"HTTP/1.1\"} ",
+        "hubspot_proxy_client_connections 1",
+        "hubspot_proxy_client_connections_max 4096",
     ] {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
     }

@@ -78,7 +78,12 @@ impl Files {
         path.push(".lock");
         let path = PathBuf::from(path);
         let failed = |error: io::Error| format!("{}: {error}", path.display());
-        private::create_folder(folder_of(&path)).map_err(failed)?;
+        let folder = folder_of(&path);
+        private::create_folder(folder).map_err(failed)?;
+        // Whoever can write it could put a link to another file of the user's in the log's place.
+        if let Some(objection) = private::objection(folder).map_err(failed)? {
+            return Err(format!("the folder of audit.file is not safe: {objection}"));
+        }
         let file = private::open_file(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -184,6 +189,19 @@ mod tests {
 
     use super::{Files, current_of, is_stamp, stamp};
     use crate::types::clock::WallTime;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::of(&folder.path().join("audit.log"));
+        drop(files.lock().unwrap());
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let refused = files.lock().unwrap_err();
+        assert!(refused.contains("others can write") && refused.contains("chmod 700"), "{refused}");
+    }
 
     #[test]
     fn a_file_comes_after_those_before_it_whatever_the_clock_says() {

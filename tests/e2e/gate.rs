@@ -62,9 +62,10 @@ fn local_paths_are_answered_here_in_every_spelling() {
         let answer = get(proxy.port, target);
         assert_eq!((answer.status(), answer.refusal()), (200, None), "{target}");
     }
+    let dashboard = get(proxy.port, "/_proxy");
+    assert_eq!((dashboard.status(), dashboard.header("location")), (308, Some("/_proxy/")));
+    assert_eq!((get(proxy.port, "/_proxy/").status(), dashboard.refusal()), (200, None));
     for target in [
-        "/_proxy",
-        "/_proxy/",
         "/_proxy/nothing",
         "/_PROXY/x",
         "/%5fproxy/x",

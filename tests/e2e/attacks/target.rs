@@ -122,8 +122,10 @@ fn a_target_is_refused_or_sent_as_what_it_was_judged_as() {
     for target in ["/_proxy/health", "/@main/_proxy/health", "//_proxy/ready"] {
         rows.push(row(ask("GET", target, ""), Local(200)));
     }
+    // The dashboard, which has no data in it.
+    rows.push(row(ask("GET", "/_proxy/", ""), Local(200)));
+    rows.push(row(ask("GET", "/_proxy", ""), Local(308)));
     for target in [
-        "/_proxy",
         "/_proxy/nothing",
         "/_PROXY/x",
         "/%5fproxy/x",

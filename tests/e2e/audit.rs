@@ -75,7 +75,15 @@ impl Audited {
     }
 
     fn text(&self) -> String {
-        self.files().iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+        loop {
+            let read: std::io::Result<String> =
+                self.files().iter().map(fs::read_to_string).collect();
+            match read {
+                // Under a proxy that runs, the current file gets another name now and then.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                read => return read.unwrap(),
+            }
+        }
     }
 
     fn lines(&self) -> Vec<Value> {

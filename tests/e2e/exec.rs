@@ -276,7 +276,7 @@ fn the_command_has_the_mask_limits_and_ignored_signals_of_its_caller() {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{before}; exec \"$@\""), "sh"]);
     command.arg(inner.get_program()).args(words);
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let under = command.current_dir(home.path()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&under.stdout), text(&direct.stdout), "{}", text(&under.stderr));

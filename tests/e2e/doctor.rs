@@ -312,6 +312,13 @@ fn what_works_today_and_may_not_tomorrow_is_a_warning() {
             "set oauth.authorize_url",
         ),
         (
+            "endpoint-versions",
+            "",
+            &[("HUBSPOT_PROXY_OAUTH__TOKEN_URL", "https://api.hubapi.com/oauth/v3/token")],
+            "until September 2027",
+            "/oauth/2026-03/",
+        ),
+        (
             "credential-form",
             "",
             &[("HUBSPOT_ACCESS_TOKEN", "CiRuYTE")],

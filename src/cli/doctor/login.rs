@@ -5,14 +5,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use http::Uri;
 
-use super::finding::Finding;
+use super::finding::{Finding, Outcome};
 use super::port_owner;
 use super::subject::Subject;
 use crate::accounts::login::{check_origin, objection};
-use crate::cli::app;
 use crate::config::{Config, Consent, CredentialConfig, Listen};
+use crate::oauth;
 use crate::types::account::AccountName;
 use crate::types::origin::Origin;
+use crate::types::retirement::{self, Retirement};
 
 /// Every login has to ask for it (HubSpot's app settings).
 const NEEDED_SCOPE: &str = "oauth";
@@ -219,14 +220,30 @@ pub fn endpoints(subject: &Subject) -> Finding {
 /// `endpoint-versions`
 pub fn versions(subject: &Subject) -> Vec<Finding> {
     let Some(config) = subject.config() else { return vec![subject.unloaded()] };
-    let ending = app::retirements(&config.oauth);
-    if ending.is_empty() {
-        return vec![Finding::ok("no end is announced of those in use")];
+    let oauth = &config.oauth;
+    let all = [
+        ("oauth.token_url", &oauth.token_url),
+        ("oauth.introspect_url", &oauth.introspect_url),
+        ("oauth.revoke_url", &oauth.revoke_url),
+    ];
+    let found: Vec<Finding> = all.into_iter().filter_map(|(key, url)| ending(key, url)).collect();
+    match found.is_empty() {
+        true => vec![Finding::ok("no end is announced of those in use")],
+        false => found,
     }
-    let mend = "take the one of /oauth/2026-03/, or remove the key: that is the default";
-    let found = ending.into_iter().map(|told| match told.rsplit_once(": ") {
-        Some((seen, mend)) => Finding::warning(seen, mend),
-        None => Finding::warning(told, mend),
-    });
-    found.collect()
 }
+
+/// The end of an endpoint, where one is announced.
+fn ending(key: &str, url: &str) -> Option<Finding> {
+    if let Some(told) = oauth::retirement(key, url) {
+        return Some(Finding { outcome: Outcome::Warning, ..Finding::told(told, DATED) });
+    }
+    let uri: Uri = url.parse().ok()?;
+    let Retirement { what, when, .. } = retirement::of(uri.path())?;
+    Some(Finding::warning(
+        format!("{key} is of {what}, which HubSpot supports until {when}"),
+        DATED,
+    ))
+}
+
+const DATED: &str = "take the one of /oauth/2026-03/, or remove the key: that is the default";
